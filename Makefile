@@ -1,0 +1,44 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter on the PATH that really runs and is at least 3.11.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+WORKERS ?= 2
+DEMO ?= demo
+
+.PHONY: install demo test check marked format docs clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "expressome needs Python 3.11 or newer on the PATH"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check --editable ".[all]"
+	touch $@
+
+demo: install
+	$(BIN)/expressome demo --out $(DEMO) --overwrite
+
+test: install
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The tests that the default run leaves out.
+marked: install
+	$(BIN)/python -m pytest -n $(WORKERS) -m "(slow or memory) and not network and not gpu"
+
+check: install
+	$(BIN)/ruff format --check src tests benchmarks scripts
+	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/mypy
+	$(BIN)/codespell src tests docs benchmarks scripts README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/python -m pytest -q -p no:randomly tests/test_layers.py tests/test_docs.py tests/test_public_api.py
+
+format: install
+	$(BIN)/ruff format src tests benchmarks scripts
+	$(BIN)/ruff check --fix src tests benchmarks scripts
+
+clean:
+	rm -rf $(VENV) $(DEMO) dist build .mypy_cache .ruff_cache .pytest_cache

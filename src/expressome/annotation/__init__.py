@@ -1,0 +1,1 @@
+"""From label sources to a multi-hot matrix."""

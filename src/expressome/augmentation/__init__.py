@@ -1,0 +1,1 @@
+"""Make synthetic samples and measure what they are worth."""

@@ -1,0 +1,1 @@
+"""Label samples and say how sure that is."""

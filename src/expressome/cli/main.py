@@ -1,0 +1,103 @@
+"""The group of commands; each is loaded when it is called."""
+
+import importlib
+import logging
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from expressome.version import __version__
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+# Command -> module of this package and one line of help, so that `--help` loads nothing else.
+COMMANDS = {
+    "demo": ("demo", "Do the whole job on a simulated compendium."),
+    "run": ("run", "Do the whole job on your files, as a TOML file says."),
+    "pack": ("pack", "Turn count tables into an ARCHS4 file."),
+    "inspect": ("inspect", "Show what is in a file, an atlas or a model."),
+    "verify": ("verify", "Read every part of a file, atlas or model and check it."),
+    "annotate": ("annotate", "Label samples from ARCHS4 lists, folders or sheets."),
+    "normalize": ("normalize", "Normalise counts into an atlas."),
+    "measure": ("measure", "Measure how informative each gene of an atlas is."),
+    "train": ("train", "Train a classifier on the labelled samples of an atlas."),
+    "evaluate": ("evaluate", "Score a model on the test studies of an atlas."),
+    "predict": ("predict", "Label samples without annotation."),
+    "augment": ("augment", "Generate synthetic samples of rare labels."),
+    "report": ("report", "Draw an atlas and a model as one HTML page."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command only when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"expressome.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _configure_logging(verbosity: int) -> None:
+    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="expressome")
+@click.option("-v", "--verbose", count=True, help="Log what is done; twice for more.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bars and no warnings.")
+@click.option("--debug", is_flag=True, help="Show the trace of an error.")
+@click.pass_context
+def cli(ctx: click.Context, verbose: int, quiet: bool, debug: bool) -> None:
+    """Turn an ARCHS4 file into a labelled, normalised, measured, model-ready atlas.
+
+    Results go to standard output, messages to standard error. Exit status: 0
+    done, 1 expected failure, 2 usage, 3 a bug of ours, 130 interrupted.
+    """
+    _configure_logging(-1 if quiet else verbose)
+    ctx.obj = {"quiet": quiet, "debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit status.
+
+    Parameters
+    ----------
+    arguments
+        Words after the program's name; the process's own by default.
+    """
+    try:
+        status: Any = cli.main(args=arguments, prog_name="expressome", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        status = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was replaced", err=True)
+        status = 130
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `| head`: end quietly.
+        sys.stderr.close()
+        status = 0
+    except Exception:  # noqa: BLE001 - the outermost place: whatever reaches it is our bug
+        click.echo(traceback.format_exc(), err=True)
+        click.echo(
+            "this is a bug in expressome; please report it with the lines above and the command",
+            err=True,
+        )
+        status = 3
+    sys.exit(status if isinstance(status, int) else 0)

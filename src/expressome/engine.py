@@ -1,0 +1,190 @@
+"""Run block functions on threads here or on a Dask cluster, in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from expressome.blocks import parse_memory
+from expressome.errors import ClusterError, InvalidValueError, MissingExtraError
+
+__all__ = ["Progress", "Resources", "map_blocks"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Called as progress(stage, n_done, n_total) from the thread that drives the work.
+Progress = Callable[[str, int, int], None]
+
+
+def _ignore_progress(_stage: str, _n_done: int, _n_total: int) -> None:
+    """Draw nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a run may use, the same for every verb.
+
+    Attributes
+    ----------
+    memory_bytes
+        Memory for blocks, above what the imported libraries take. 2 GiB leaves
+        room for everything else on an 8 GB laptop.
+    workers
+        Threads here. None takes the processors this process may run on.
+    cluster
+        ``"tcp://host:port"`` of a Dask scheduler, ``"local:N"`` for N processes
+        here, or None for threads.
+    seed
+        Root of every random choice; each stage gets a child of it.
+    progress
+        Called as ``progress(stage, n_done, n_total)``.
+
+    Examples
+    --------
+    >>> Resources(memory_bytes=2**30, workers=2).n_workers
+    2
+    """
+
+    memory_bytes: int = 2 * 2**30
+    workers: int | None = None
+    cluster: str | None = None
+    seed: int = 0
+    progress: Progress = field(default=_ignore_progress, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse values no run could use."""
+        parse_memory(self.memory_bytes)
+        if self.workers is not None and self.workers < 1:
+            msg = f"workers is {self.workers}; at least 1 is needed"
+            raise InvalidValueError(msg)
+        if self.cluster is not None and not self.cluster.startswith(("tcp://", "tls://", "local:")):
+            msg = f"cluster is {self.cluster!r}; write tcp://host:port or local:N"
+            raise InvalidValueError(msg)
+
+    @property
+    def n_workers(self) -> int:
+        """Threads to use here."""
+        if self.workers is not None:
+            return self.workers
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
+    def rng(self, stage: str) -> np.random.Generator:
+        """Give the random generator of one named stage.
+
+        Parameters
+        ----------
+        stage
+            Name of the stage; the same name and seed give the same numbers,
+            whatever other stages draw.
+
+        Returns
+        -------
+        numpy.random.Generator
+            Independent of every other stage's.
+        """
+        return np.random.default_rng([self.seed, *stage.encode()])
+
+
+@contextmanager
+def _dask_client(cluster: str) -> Iterator[Any]:
+    """Connect to a scheduler, or start processes here."""
+    try:
+        import distributed
+    except ImportError:
+        msg = (
+            "a cluster needs dask and distributed; install them with: "
+            "pip install 'expressome[cluster]'"
+        )
+        raise MissingExtraError(msg) from None
+    library: Any = distributed
+    local = None
+    try:
+        if cluster.startswith("local:"):
+            n_processes = int(cluster.removeprefix("local:"))
+            local = library.LocalCluster(
+                n_workers=n_processes, threads_per_worker=1, dashboard_address=None
+            )
+        client = library.Client(local or cluster, timeout=10)
+    except (OSError, ValueError) as error:
+        msg = (
+            f"no Dask scheduler answers at {cluster}; "
+            "start one with `dask scheduler` or check the address"
+        )
+        raise ClusterError(msg) from error
+    try:
+        yield client
+    finally:
+        client.close()
+        if local is not None:
+            local.close()
+
+
+@contextmanager
+def _pool(resources: Resources) -> Iterator[Any]:
+    """Open threads or a cluster client."""
+    if resources.cluster is not None:
+        with _dask_client(resources.cluster) as client:
+            yield client
+    else:
+        with ThreadPoolExecutor(resources.n_workers, thread_name_prefix="expressome") as threads:
+            yield threads
+
+
+def map_blocks(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    resources: Resources,
+    n_ahead: int | None = None,
+) -> Iterator[Result]:
+    """Apply a function to items in parallel and give the results in order.
+
+    Parameters
+    ----------
+    function
+        Pure function of one item; picklable when `resources` names a cluster.
+    items
+        Read lazily: at most `n_ahead` are under way, so memory stays bounded.
+    resources
+        Threads or cluster to use.
+    n_ahead
+        Items under way at once; the default is twice the number of workers.
+
+    Yields
+    ------
+    object
+        ``function(item)`` for each item, in the order of the items.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler cannot be reached.
+    MissingExtraError
+        If a cluster is asked for and Dask is not installed.
+
+    Examples
+    --------
+    >>> list(map_blocks(abs, [-1, -2, 3], resources=Resources(workers=2)))
+    [1, 2, 3]
+    """
+    limit = n_ahead or 2 * resources.n_workers
+    waiting: deque[Future[Result]] = deque()
+    with _pool(resources) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= limit:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

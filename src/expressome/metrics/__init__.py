@@ -1,0 +1,1 @@
+"""Measure how informative genes are."""

@@ -1,0 +1,1 @@
+"""Put samples on one scale."""

@@ -1,0 +1,1 @@
+"""One module per verb, each joining rooms; modules are named -ing so that no verb is hidden."""

@@ -1,0 +1,1 @@
+"""Genes and labels as the field names them: annotation, lengths, identifiers, vocabulary."""

@@ -1,0 +1,1 @@
+"""Draw what was computed; compute nothing."""

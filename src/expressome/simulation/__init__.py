@@ -1,0 +1,1 @@
+"""A realistic compendium whose truth is known."""
