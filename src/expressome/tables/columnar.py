@@ -1,0 +1,174 @@
+"""Read counts from Parquet (genes x samples) and h5ad (samples x genes)."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from expressome.errors import DamagedFileError, FileFormatError
+from expressome.tables.delimited import Block
+
+__all__ = ["ParquetLayout", "h5ad_blocks", "open_h5ad", "parquet_blocks", "read_parquet_layout"]
+
+# Cells per block: 32 MB as float64.
+_BLOCK_CELLS = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetLayout:
+    """Which column of a Parquet file holds the genes and which hold samples.
+
+    Attributes
+    ----------
+    names
+        Column names in file order.
+    gene_column
+        Position of the gene ids: the pandas index if one was stored, else the first column.
+    annotation
+        Positions of columns that hold no numbers.
+    """
+
+    names: tuple[str, ...]
+    gene_column: int
+    annotation: frozenset[int]
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def read_parquet_layout(path: Path) -> ParquetLayout:
+    """Find the gene column and the samples of a Parquet file.
+
+    Parameters
+    ----------
+    path
+        Parquet, genes in rows.
+
+    Returns
+    -------
+    ParquetLayout
+        Columns by position.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file's footer cannot be read.
+    """
+    try:
+        schema = pq.ParquetFile(path).schema_arrow
+    except (pa.ArrowInvalid, OSError) as error:
+        msg = f"{path} is a damaged Parquet file ({error}); fetch or write it again"
+        raise DamagedFileError(msg) from error
+    names = tuple(schema.names)
+    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+    index = [name for name in stored if isinstance(name, str) and name in names]
+    gene_column = names.index(index[0]) if index else 0
+    annotation = {
+        c for c, kind in enumerate(schema.types) if c != gene_column and not _is_numeric(kind)
+    }
+    return ParquetLayout(names, gene_column, frozenset(annotation))
+
+
+def parquet_blocks(path: Path, layout: ParquetLayout, columns: list[int]) -> Iterator[Block]:
+    """Read the counts of a Parquet file, a few thousand genes at a time.
+
+    Parameters
+    ----------
+    path
+        Parquet, genes in rows.
+    layout
+        From `read_parquet_layout`.
+    columns
+        Positions of the samples to read.
+
+    Yields
+    ------
+    Block
+        Some genes of all samples.
+
+    Raises
+    ------
+    DamagedFileError
+        If a column cannot be read.
+    """
+    n_rows = max(1, _BLOCK_CELLS // max(1, len(layout.names)))
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=n_rows):
+            genes = [str(gene) for gene in batch.column(layout.gene_column).to_pylist()]
+            values = np.empty((batch.num_rows, len(columns)))
+            for i, c in enumerate(columns):
+                values[:, i] = batch.column(c).to_numpy(zero_copy_only=False)
+            yield Block(genes, values)
+    except (pa.ArrowInvalid, OSError) as error:
+        msg = f"{path} is a damaged Parquet file ({error}); fetch or write it again"
+        raise DamagedFileError(msg) from error
+
+
+def open_h5ad(path: Path) -> Any:  # noqa: ANN401 - anndata carries no types
+    """Open an h5ad file without reading its matrix.
+
+    Parameters
+    ----------
+    path
+        AnnData in HDF5, samples in rows.
+
+    Returns
+    -------
+    AnnData
+        Backed by the file.
+
+    Raises
+    ------
+    FileFormatError
+        If it is HDF5 but not AnnData.
+    """
+    import anndata
+
+    try:
+        with warnings.catch_warnings():
+            # Repeated names are refused by the caller, with their number.
+            warnings.simplefilter("ignore", UserWarning)
+            opened = anndata.read_h5ad(path, backed="r")
+    except (KeyError, OSError, ValueError, AttributeError, TypeError) as error:
+        msg = (
+            f"{path} is not an h5ad file ({str(error).splitlines()[0][:80]}); "
+            "an ARCHS4 file needs no packing"
+        )
+        raise FileFormatError(msg) from error
+    if opened.X is None and "counts" not in opened.layers:
+        msg = f"{path} holds neither X nor a layer named counts; store the read counts in one"
+        raise FileFormatError(msg)
+    return opened
+
+
+def h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN401
+    """Read the counts of an h5ad file, some samples at a time.
+
+    Parameters
+    ----------
+    opened
+        From `open_h5ad`; closed at the end. The layer named ``counts`` is read
+        where there is one, else X.
+    rows
+        Positions of the samples to read, ascending.
+
+    Yields
+    ------
+    Block
+        All genes of some samples.
+    """
+    matrix: Any = opened.layers["counts"] if "counts" in opened.layers else opened.X  # noqa: SIM401 - X of a backed file is opened by asking
+    genes = [str(gene) for gene in opened.var_names]
+    step = max(1, _BLOCK_CELLS // max(1, len(genes)))
+    for start in range(0, len(rows), step):
+        chosen = np.asarray(rows[start : start + step])
+        block: Any = matrix[chosen]
+        values: Any = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
+        yield Block(genes, values.astype(np.float64).T, start)
+    opened.file.close()
