@@ -1,0 +1,148 @@
+"""Open an HDF5 file and read its fields; every failure says what and where."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from expressome.archs4.metadata import decode_text
+from expressome.errors import DamagedFileError, FileFormatError, MissingFieldError
+from expressome.outputs import check_input
+
+__all__ = ["open_file", "read_array", "read_text"]
+
+# Rows of a text field read at once: protocols of 8 kB each stay below 600 MB.
+_TEXT_ROWS = 65_536
+
+
+def _explain_open_failure(path: Path, error: OSError) -> Exception:
+    """Say why HDF5 does not open a file."""
+    reason = str(error)
+    if isinstance(error, PermissionError):
+        return error
+    if not h5py.is_hdf5(path):
+        size_bytes = path.stat().st_size
+        msg = (
+            f"{path} ({size_bytes:,} bytes) is not an HDF5 file; "
+            "pass an ARCHS4 file such as human_gene_v2.6.h5, or download it again"
+        )
+        return FileFormatError(msg)
+    kind = "is truncated" if "truncated" in reason else "is damaged"
+    msg = f"{path} {kind} and cannot be opened ({reason}); download or copy it again"
+    return DamagedFileError(msg)
+
+
+@contextmanager
+def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """Open an HDF5 file for reading and close it again.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Yields
+    ------
+    h5py.File
+        Read-only and without a lock, so that many processes may share it.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    FileFormatError
+        If it is a folder or not HDF5.
+    DamagedFileError
+        If it is HDF5 but truncated or broken.
+    """
+    path = check_input(path)
+    if path.is_dir():
+        msg = f"{path} is a folder, not an HDF5 file; pass the file itself"
+        raise FileFormatError(msg)
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise _explain_open_failure(path, error) from error
+    with file:
+        yield file
+
+
+def _read(file: Any, field: str, read: Callable[[Any], NDArray[Any]]) -> NDArray[Any]:  # noqa: ANN401
+    """Read a field; turn HDF5's errors into ours."""
+    if field not in file:
+        msg = f"{file.filename} has no {field}; it may be of a layout that is not known yet"
+        raise MissingFieldError(msg)
+    try:
+        return read(file[field])
+    except (OSError, RuntimeError, ValueError) as error:
+        msg = (
+            f"{file.filename}: the field {field} cannot be read ({error}); "
+            "download or copy the file again"
+        )
+        raise DamagedFileError(msg) from error
+
+
+def read_array(file: Any, field: str) -> NDArray[Any]:  # noqa: ANN401
+    """Read a whole field as it is stored.
+
+    Parameters
+    ----------
+    file
+        Open HDF5 file.
+    field
+        Path of a dataset in it.
+
+    Returns
+    -------
+    ndarray
+        Its values.
+
+    Raises
+    ------
+    MissingFieldError
+        If there is no such dataset.
+    DamagedFileError
+        If it cannot be read.
+    """
+    return _read(file, field, lambda dataset: np.asarray(dataset[()]))
+
+
+def read_text(file: Any, field: str, *, is_id: bool = False) -> NDArray[np.object_]:  # noqa: ANN401
+    """Read and decode a text field, slice by slice.
+
+    Parameters
+    ----------
+    file
+        Open HDF5 file.
+    field
+        Path of a dataset of shape (n,) in it.
+    is_id
+        Whether these are sample ids, where any text is a value.
+
+    Returns
+    -------
+    ndarray
+        Text, shape (n,), dtype object; equal texts share one object.
+
+    Raises
+    ------
+    MissingFieldError
+        If there is no such dataset.
+    DamagedFileError
+        If it cannot be read.
+    """
+
+    def read(dataset: Any) -> NDArray[np.object_]:  # noqa: ANN401
+        pool: dict[str, str] = {}
+        texts = np.empty(dataset.shape[0], dtype=object)
+        for start in range(0, len(texts), _TEXT_ROWS):
+            span = slice(start, start + _TEXT_ROWS)
+            texts[span] = decode_text(np.asarray(dataset[span]), is_id=is_id, pool=pool)
+        return texts
+
+    return _read(file, field, read)
