@@ -5,12 +5,12 @@ import inspect
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from expressome.blocks import parse_memory
-from expressome.engine import Progress, Resources
+from expressome.engine import Resources
 from expressome.errors import ConfigurationError, FileFormatError, InvalidValueError
 from expressome.outputs import check_input
 
@@ -98,16 +98,12 @@ def _one(paths: tuple[Path, ...], *, where: str) -> Path | None:
     return paths[0] if paths else None
 
 
-def _read_resources(
-    section: Mapping[str, Any], progress: Progress | None, *, where: str
-) -> Resources:
+def _read_resources(section: Mapping[str, Any], default: Resources, *, where: str) -> Resources:
     options: dict[str, Any] = {name: section[name] for name in section if name != "memory"}
-    if progress is not None:
-        options["progress"] = progress
     try:
         if "memory" in section:
             options["memory_bytes"] = parse_memory(section["memory"])
-        return Resources(**options)
+        return replace(default, **options)
     except (InvalidValueError, TypeError) as error:
         msg = f"{where} [resources]: {error}"
         raise ConfigurationError(msg) from None
@@ -158,7 +154,7 @@ def read_configuration(
     path: str | os.PathLike[str],
     *,
     verbs: Mapping[str, Callable[..., Any]],
-    progress: Progress | None = None,
+    default: Resources | None = None,
 ) -> RunConfiguration:
     r"""Read the TOML file of a run and check every entry.
 
@@ -169,8 +165,8 @@ def read_configuration(
     verbs
         Verb -> function; a section of that name may set the function's
         keyword-only options.
-    progress
-        Handed to the resources.
+    default
+        Used for what the section ``[resources]`` does not say.
 
     Returns
     -------
@@ -213,5 +209,7 @@ def read_configuration(
         labels=found["labels"],
         folder=folder / Path(outputs.get("folder", "expressome-run")).expanduser(),
         options={name: dict(content.get(name, {})) for name in verbs},
-        resources=_read_resources(content.get("resources", {}), progress, where=where),
+        resources=_read_resources(
+            content.get("resources", {}), default or Resources(), where=where
+        ),
     )
