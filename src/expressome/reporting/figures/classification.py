@@ -1,0 +1,277 @@
+"""Figures of the classification section."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expressome.reporting.figures.frame import (
+    colour_scale,
+    faded,
+    load_plotly,
+    new_figure,
+    reference_line,
+)
+from expressome.reporting.figures.samples import _colour_bar, _grid_axes, _pairs
+from expressome.reporting.palette import CATEGORIES, MUTED, plot_text
+
+__all__ = [
+    "draw_confusion",
+    "draw_label_scores",
+    "draw_reliability",
+    "draw_risk_coverage",
+    "draw_scores",
+]
+
+
+def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
+    """Draw the F1 of the model beside its baselines.
+
+    Parameters
+    ----------
+    scores
+        Index names, columns ``f1_samples`` and ``role``; ``low`` and ``high``
+        become an error bar where they are known.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One bar per row: the model coloured, baselines grey.
+    """
+    objects = load_plotly()
+    position = np.arange(len(scores))
+    value = scores["f1_samples"].to_numpy(float)
+    error = None
+    if {"low", "high"} <= set(scores.columns):
+        low, high = scores["low"].to_numpy(float), scores["high"].to_numpy(float)
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": np.nan_to_num(high - value),
+            "arrayminus": np.nan_to_num(value - low),
+            "thickness": 1.5,
+            "width": 4,
+        }
+    colours = [CATEGORIES[0] if role == "model" else MUTED for role in scores["role"]]
+    bars = objects.Bar(
+        x=value,
+        y=position,
+        orientation="h",
+        width=0.7,
+        error_x=error,
+        marker=faded(CATEGORIES[0]) | {"color": colours},
+        text=[f"{score:.2f}" for score in value],
+        textposition="inside",
+        insidetextanchor="start",
+        textfont={"color": "#FFFFFF"},
+        customdata=[plot_text(name) for name in scores.index],
+        hovertemplate="<b>%{customdata}</b><br>F1 %{x:.3f}<extra></extra>",
+    )
+    return new_figure(
+        [bars],
+        x="F1 over samples (1 is perfect)",
+        height=90 + 34 * max(len(scores), 2),
+        showlegend=False,
+        xaxis={"range": [0, 1.02], "showgrid": True},
+        yaxis={
+            "tickvals": position,
+            "ticktext": [plot_text(name, 34) for name in scores.index],
+            "range": [len(scores) - 0.4, -0.6],
+            "showgrid": False,
+            "ticks": "",
+        },
+    )
+
+
+def draw_label_scores(per_label: pd.DataFrame) -> Any:  # noqa: ANN401
+    """Draw precision against recall, one point per testable label.
+
+    Parameters
+    ----------
+    per_label
+        Index label keys, columns ``precision``, ``recall``, ``f1``, ``support``.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The area of a point grows with the label's test samples.
+    """
+    objects = load_plotly()
+    support = per_label["support"].to_numpy(float)
+    weak = per_label["f1"].fillna(0).to_numpy() < 0.5
+    names = [plot_text(key, 22) for key in per_label.index]
+    named = _names_to_show(per_label)
+    points = objects.Scatter(
+        x=per_label["recall"],
+        y=per_label["precision"],
+        mode="markers+text",
+        text=[name if show else "" for name, show in zip(names, named, strict=True)],
+        textposition="top center",
+        textfont={"size": 11},
+        marker={
+            "size": 7 + 22 * np.sqrt(support / max(support.max(initial=1), 1)),
+            "color": [CATEGORIES[4] if is_weak else CATEGORIES[0] for is_weak in weak],
+            "symbol": ["diamond" if is_weak else "circle" for is_weak in weak],
+            "opacity": 0.75,
+            "line": {"width": 0},
+        },
+        customdata=[
+            [plot_text(key), f"{f1:.2f}", f"{n:,.0f}"]
+            for key, f1, n in zip(per_label.index, per_label["f1"], support, strict=True)
+        ],
+        hovertemplate="<b>%{customdata[0]}</b><br>precision %{y:.2f}, recall %{x:.2f}, "
+        "F1 %{customdata[1]}<br>%{customdata[2]} test samples<extra></extra>",
+        cliponaxis=False,
+    )
+    axis = {"range": [-0.04, 1.06], "showgrid": True, "dtick": 0.25}
+    return new_figure(
+        [points],
+        x="recall: share of the label's samples found",
+        y="precision: share of the calls that are right",
+        height=440,
+        showlegend=False,
+        xaxis=axis,
+        yaxis=axis,
+    )
+
+
+def _names_to_show(per_label: pd.DataFrame) -> list[bool]:
+    """Name the weakest labels, and those that sit apart, so that names do not pile up."""
+    taken: list[tuple[float, float]] = []
+    show = dict.fromkeys(per_label.index, False)
+    for key, row in per_label.sort_values("f1").iterrows():
+        place = (float(row["recall"]), float(row["precision"]))
+        if all(abs(place[0] - x) > 0.16 or abs(place[1] - y) > 0.055 for x, y in taken):
+            show[key] = True
+            taken.append(place)
+    return list(show.values())
+
+
+def draw_confusion(confusion: pd.DataFrame) -> Any:  # noqa: ANN401
+    """Draw which label is taken for which.
+
+    Parameters
+    ----------
+    confusion
+        Test samples by true label (rows) and predicted label (columns).
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Colour: share of the true label's samples.
+    """
+    objects = load_plotly()
+    counts = confusion.to_numpy(float)
+    totals = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    grid = objects.Heatmap(
+        z=share,
+        zmin=0,
+        zmax=1,
+        colorscale=colour_scale(),
+        xgap=1,
+        ygap=1,
+        customdata=_pairs_of(confusion),
+        hovertemplate="<b>%{customdata[0]}</b> called <b>%{customdata[1]}</b><br>"
+        "%{customdata[2]} samples (%{z:.0%})<extra></extra>",
+        colorbar=_colour_bar("share of the true label"),
+    )
+    axes = _grid_axes([str(key) for key in confusion.index])
+    columns = _grid_axes([str(key) for key in confusion.columns])
+    return new_figure(
+        [grid],
+        x="predicted",
+        y="true",
+        height=min(max(340, 17 * len(confusion) + 170), 900),
+        xaxis=columns["xaxis"],
+        yaxis=axes["yaxis"],
+    )
+
+
+def _pairs_of(confusion: pd.DataFrame) -> list[list[list[str]]]:
+    names = [plot_text(key) for key in confusion.index]
+    columns = [plot_text(key) for key in confusion.columns]
+    if names == columns:
+        return _pairs(names, confusion.to_numpy(float))
+    return [
+        [[name, column, f"{n:,.0f}"] for column, n in zip(columns, line, strict=True)]
+        for name, line in zip(names, confusion.to_numpy(float), strict=True)
+    ]
+
+
+def draw_reliability(reliability: pd.DataFrame) -> Any:  # noqa: ANN401
+    """Draw how often the model is right at each level of confidence.
+
+    Parameters
+    ----------
+    reliability
+        Columns ``confidence`` (mean of a bin), ``accuracy`` (share that was right), ``n``.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        With the diagonal of a perfectly calibrated model.
+    """
+    objects = load_plotly()
+    diagonal = objects.Scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": MUTED, "dash": "dash", "width": 1.5},
+        name="perfectly calibrated",
+        hoverinfo="skip",
+    )
+    points = objects.Scatter(
+        x=reliability["confidence"],
+        y=reliability["accuracy"],
+        mode="lines+markers",
+        line={"width": 2.5, "color": CATEGORIES[0]},
+        marker={"size": 8},
+        name="this model",
+        customdata=reliability["n"],
+        hovertemplate="confidence %{x:.2f}<br>right %{y:.0%} of %{customdata:,} samples"
+        "<extra></extra>",
+    )
+    axis = {"range": [0, 1.02], "showgrid": True, "dtick": 0.25}
+    return new_figure(
+        [diagonal, points],
+        x="confidence",
+        y="share that was right",
+        height=320,
+        xaxis=axis,
+        yaxis=axis,
+    )
+
+
+def draw_risk_coverage(curve: pd.DataFrame) -> Any:  # noqa: ANN401
+    """Draw the share of errors when only the most confident samples are answered.
+
+    Parameters
+    ----------
+    curve
+        Columns ``coverage`` (share answered) and ``risk`` (share of those that is wrong).
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        With the risk at full coverage as a dashed line.
+    """
+    objects = load_plotly()
+    line = objects.Scatter(
+        x=curve["coverage"],
+        y=curve["risk"],
+        mode="lines",
+        line={"width": 2.5, "color": CATEGORIES[0]},
+        hovertemplate="%{x:.0%} answered<br>%{y:.1%} of those wrong<extra></extra>",
+    )
+    full = float(curve["risk"].iloc[curve["coverage"].to_numpy().argmax()])
+    return new_figure(
+        [line],
+        x="share of samples answered, most confident first",
+        y="share of answers that is wrong",
+        height=320,
+        showlegend=False,
+        xaxis={"range": [0, 1.02], "tickformat": ".0%"},
+        yaxis={"rangemode": "tozero", "tickformat": ".0%"},
+        shapes=[reference_line(full, f"all answered: {full:.0%}", vertical=False)],
+    )
