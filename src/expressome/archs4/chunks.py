@@ -1,44 +1,379 @@
-"""Read any cells of the matrix, each stored chunk once, in file order."""
+"""Read any cells of the matrix: each stored chunk once, inflated in parallel, never guessed.
 
-from typing import Any
+Chunks are fetched as they are stored and inflated outside the lock that HDF5
+puts around every call, so that threads help. What HDF5's own filters must undo
+(anything but deflate and shuffle) and unchunked matrices go through h5py, cut
+into tiles by the same plan.
+"""
 
+import dataclasses
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from expressome.errors import DamagedFileError
+from expressome.archs4.plan import ChunkTask, Selector, plan_chunks
+from expressome.engine import Resources, map_blocks
 
-__all__ = ["read_cells"]
+try:
+    from isal import igzip_lib, isal_zlib
+
+    _inflate: Callable[[bytes, int, int], bytes] = isal_zlib.decompress
+    _InflateError = cast("type[Exception]", igzip_lib.IsalError)
+except ImportError:  # the extra "fast" is not installed
+    _inflate = zlib.decompress
+    _InflateError = zlib.error
+
+__all__ = ["ChunkStore", "UnreadableChunkError", "find_unreadable", "read_cells"]
+
+# What reading and inflating a damaged chunk raises.
+_READ_ERRORS = (OSError, RuntimeError, ValueError, zlib.error, _InflateError)
+
+# Bytes of inflated chunks that one thread takes at a time: below it, handing work
+# to threads costs more than the work.
+_BATCH_BYTES = 2**20
+# Chunks planned, and put into file order, at a time.
+_WINDOW = 2**14
+# Asking where all chunks lie costs 4 us each: worth it for requests that need at
+# least this share of them, and for files with no more chunks than this.
+_ORDER_SHARE = 8
+_MAX_ORDERED = 2**18
+# Tiles of an unchunked matrix: 4 MiB, rows of up to 64 KiB.
+_TILE_BYTES = 2**22
+_TILE_COLUMNS = 2**14
+
+_DEFLATE, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
+
+
+class UnreadableChunkError(Exception):
+    """A stored chunk cannot be read; who knows the ids says which samples and genes.
+
+    Attributes
+    ----------
+    rows
+        Rows of the stored matrix that it holds.
+    columns
+        Columns of the stored matrix that it holds.
+    reason
+        Why, as the library that failed puts it.
+    """
+
+    def __init__(self, rows: slice, columns: slice, reason: str) -> None:
+        super().__init__(f"rows {rows}, columns {columns}: {reason}")
+        self.rows = rows
+        self.columns = columns
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class ChunkStore:
+    """A stored matrix as a grid of pieces that can be read one by one.
+
+    Attributes
+    ----------
+    dataset
+        Open HDF5 dataset of two axes.
+    chunk_shape
+        Shape of its chunks, or of the tiles a matrix without chunks is cut into.
+    filters
+        Numbers of the HDF5 filters to undo, in the order they were applied; None
+        if h5py must read.
+    """
+
+    dataset: Any
+    chunk_shape: tuple[int, int]
+    filters: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, dataset: Any) -> "ChunkStore":  # noqa: ANN401
+        """Look up how a dataset is stored.
+
+        Parameters
+        ----------
+        dataset
+            Open HDF5 dataset of two axes.
+
+        Returns
+        -------
+        ChunkStore
+            Nothing of the matrix has been read.
+        """
+        if dataset.chunks is None:
+            width = min(max(1, dataset.shape[1]), _TILE_COLUMNS)
+            height = max(1, _TILE_BYTES // (width * dataset.dtype.itemsize))
+            return cls(dataset, (height, width), None)
+        properties = dataset.id.get_create_plist()
+        codes = tuple(properties.get_filter(i)[0] for i in range(properties.get_nfilters()))
+        is_simple = set(codes) <= {_DEFLATE, _SHUFFLE} and len(set(codes)) == len(codes)
+        return cls(dataset, dataset.chunks, codes if is_simple else None)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Memory of one inflated chunk, in bytes."""
+        return math.prod(self.chunk_shape) * int(self.dataset.dtype.itemsize)
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks in all."""
+        sizes = zip(self.dataset.shape, self.chunk_shape, strict=True)
+        return math.prod(-(-size // length) for size, length in sizes)
+
+    def read(self, task: ChunkTask) -> NDArray[Any]:
+        """Read what a task wants of one chunk.
+
+        Parameters
+        ----------
+        task
+            The chunk and the wanted positions in it.
+
+        Returns
+        -------
+        ndarray
+            Shape (n wanted rows, n wanted columns), in the stored byte order.
+
+        Raises
+        ------
+        UnreadableChunkError
+            If the chunk is damaged or was never written.
+        """
+        try:
+            if self.filters is None:
+                return self._read_through_h5py(task)
+            mask, raw = self.dataset.id.read_direct_chunk(task.origin)
+            return _take(self._decode(raw, mask), task.rows.inside, task.columns.inside)
+        except _READ_ERRORS as error:
+            rows, columns = self.extent(task)
+            raise UnreadableChunkError(rows, columns, self._explain(task, error)) from error
+
+    def _decode(self, raw: bytes, mask: int) -> NDArray[Any]:
+        """Undo the filters of one chunk; a bit of the mask says a filter was skipped."""
+        filters = self.filters or ()
+        for i in reversed(range(len(filters))):
+            if mask & 1 << i:
+                continue
+            if filters[i] == _DEFLATE:
+                raw = _inflate(raw, zlib.MAX_WBITS, self.chunk_bytes)
+            else:
+                raw = _unshuffle(raw, self.dataset.dtype.itemsize)
+        if len(raw) != self.chunk_bytes:
+            msg = f"it holds {len(raw)} bytes where {self.chunk_bytes} are expected"
+            raise ValueError(msg)
+        return np.frombuffer(raw, dtype=self.dataset.dtype).reshape(self.chunk_shape)
+
+    def _read_through_h5py(self, task: ChunkTask) -> NDArray[Any]:
+        """Read the box around the wanted cells of one chunk or tile."""
+        if not self._is_written(task):
+            msg = "it was never written"
+            raise ValueError(msg)
+        (top, left), rows, columns = task.origin, task.rows.inside, task.columns.inside
+        (first, last), (start, stop) = _bounds(rows), _bounds(columns)
+        box = np.asarray(self.dataset[top + first : top + last, left + start : left + stop])
+        return _take(box, _shift(rows, first), _shift(columns, start))
+
+    def _is_written(self, task: ChunkTask) -> bool:
+        """Whether the file holds the chunk; HDF5 would make up zeros for it."""
+        if self.dataset.chunks is None:
+            is_compact = self.dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
+            return (
+                is_compact
+                or self.dataset.external is not None
+                or bool(self.dataset.id.get_storage_size())
+            )
+        info = self.dataset.id.get_chunk_info_by_coord(task.origin)
+        return info.byte_offset is not None
+
+    def _explain(self, task: ChunkTask, error: Exception) -> str:
+        """Say why a chunk cannot be read."""
+        if isinstance(error, RuntimeError) and not self._is_written(task):
+            return "it was never written"
+        return str(error)
+
+    def extent(self, task: ChunkTask) -> tuple[slice, slice]:
+        """Give the rows and columns that a task's chunk holds."""
+        (top, left), (height, width) = task.origin, self.chunk_shape
+        n_rows, n_columns = self.dataset.shape
+        return slice(top, min(top + height, n_rows)), slice(left, min(left + width, n_columns))
+
+
+def _unshuffle(raw: bytes, itemsize: int) -> bytes:
+    """Undo HDF5's shuffle filter: first bytes first becomes number after number."""
+    n_items = len(raw) // itemsize
+    planes = np.frombuffer(raw, dtype=np.uint8, count=n_items * itemsize)
+    return planes.reshape(itemsize, n_items).T.tobytes() + raw[n_items * itemsize :]
+
+
+def _bounds(selector: Selector) -> tuple[int, int]:
+    """Give the first position and the one after the last."""
+    if isinstance(selector, slice):
+        return int(selector.start), int(selector.stop)
+    return int(selector.min()), int(selector.max()) + 1
+
+
+def _shift(selector: Selector, start: int) -> Selector:
+    """Count positions from `start`."""
+    if isinstance(selector, slice):
+        return slice(selector.start - start, selector.stop - start)
+    return selector - start
+
+
+def _index(rows: Selector, columns: Selector) -> Any:  # noqa: ANN401
+    """Make an index of the outer product of two selectors."""
+    if isinstance(rows, slice) or isinstance(columns, slice):
+        return rows, columns
+    return np.ix_(rows, columns)
+
+
+def _take(cells: NDArray[Any], rows: Selector, columns: Selector) -> NDArray[Any]:
+    taken: NDArray[Any] = cells[_index(rows, columns)]
+    return taken
+
+
+def _in_file_order(store: ChunkStore, tasks: list[ChunkTask]) -> list[ChunkTask]:
+    """Sort tasks by where their chunks lie in the file, if asking is worth it.
+
+    Else they stay in the order of the grid, in which writers lay chunks down.
+    """
+    if store.dataset.chunks is None:
+        return tasks
+    if store.n_chunks > min(_MAX_ORDERED, _ORDER_SHARE * len(tasks)):
+        return tasks
+    places: dict[tuple[int, int], int] = {}
+
+    def note(info: Any) -> None:  # noqa: ANN401
+        places[info.chunk_offset] = info.byte_offset
+
+    store.dataset.id.chunk_iter(note)
+    return sorted(tasks, key=lambda task: places.get(task.origin, 0))
+
+
+def _batches(
+    store: ChunkStore, tasks: Iterable[ChunkTask], n_workers: int
+) -> Iterator[list[ChunkTask]]:
+    """Give tasks in file order, as many at a time as one thread should take."""
+    tasks = iter(tasks)
+    while window := list(islice(tasks, _WINDOW)):
+        n_each = max(1, min(_BATCH_BYTES // store.chunk_bytes, len(window) // (4 * n_workers)))
+        ordered = _in_file_order(store, window)
+        for start in range(0, len(ordered), n_each):
+            yield ordered[start : start + n_each]
+
+
+def _fit_workers(store: ChunkStore, resources: Resources) -> Resources:
+    """Give as many threads as have room for a chunk and its copies in an eighth of the budget."""
+    # Raw, inflated and unshuffled, for twice as many batches as threads.
+    per_worker_bytes = 6 * max(store.chunk_bytes, _BATCH_BYTES)
+    n_fitting = max(1, resources.memory_bytes // 8 // per_worker_bytes)
+    n_workers = min(resources.n_workers, n_fitting)
+    return dataclasses.replace(resources, workers=n_workers, cluster=None)
 
 
 def read_cells(
-    file: Any,  # noqa: ANN401
-    path: str,
+    dataset: Any,  # noqa: ANN401
     *,
     samples: NDArray[np.int64],
     genes: NDArray[np.int64],
     is_transposed: bool,
+    resources: Resources,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Read cells in request order."""
-    dataset = file[path]
+    """Read samples x genes in request order, each stored chunk once.
+
+    Parameters
+    ----------
+    dataset
+        Open HDF5 dataset.
+    samples
+        Positions of samples, any order, repetitions allowed.
+    genes
+        Positions of genes, any order, repetitions allowed.
+    is_transposed
+        Whether genes are the first stored axis.
+    resources
+        Threads and memory; the cluster is not used.
+    out
+        Where to put the cells, shape (n_samples, n_genes); a new array by default.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_samples, n_genes), in this machine's byte order.
+
+    Raises
+    ------
+    UnreadableChunkError
+        If a needed chunk is damaged or was never written.
+
+    Notes
+    -----
+    Memory: the result, and per thread six times a chunk or 1 MiB; threads are
+    given up while that exceeds an eighth of the budget.
+    """
+    store = ChunkStore.of(dataset)
+    resources = _fit_workers(store, resources)
+    if out is None:
+        out = np.empty((len(samples), len(genes)), dtype=dataset.dtype.newbyteorder("="))
+    stored = out.T if is_transposed else out
     rows, columns = (genes, samples) if is_transposed else (samples, genes)
-    dtype = dataset.dtype.newbyteorder("=")
-    counts = np.empty((len(samples), len(genes)), dtype=dtype)
-    if counts.size == 0:
-        return counts
-    low, high = int(columns.min()), int(columns.max()) + 1
-    step = max(1, (64 << 20) // max(1, (high - low) * dtype.itemsize))
-    order = np.argsort(rows, kind="stable")
-    edges = np.flatnonzero(np.diff(rows[order] // step)) + 1
-    for part in np.split(order, edges):
-        first, last = int(rows[part].min()), int(rows[part].max()) + 1
-        try:
-            piece = dataset[first:last, low:high]
-        except OSError as error:
-            msg = f"{file.filename}: {path} cannot be read ({error})"
-            raise DamagedFileError(msg) from error
-        cells = piece[rows[part] - first][:, columns - low]
-        if is_transposed:
-            counts[:, part] = cells.T
-        else:
-            counts[part] = cells
-    return counts
+
+    def fill(batch: list[ChunkTask]) -> None:
+        for task in batch:
+            stored[_index(task.rows.outside, task.columns.outside)] = store.read(task)
+
+    tasks = plan_chunks(rows, columns, store.chunk_shape)
+    batches = _batches(store, tasks, resources.n_workers)
+    for _ in map_blocks(fill, batches, resources=resources):
+        pass
+    return out
+
+
+def _refuse_impossible(store: ChunkStore, task: ChunkTask, cells: NDArray[Any]) -> None:
+    """Refuse a chunk with numbers that are no expression values."""
+    n_wrong = cells.size - int(np.count_nonzero((cells >= 0) & np.isfinite(cells)))
+    if n_wrong:
+        rows, columns = store.extent(task)
+        reason = f"{n_wrong} of its {cells.size} numbers are negative, NaN or infinite"
+        raise UnreadableChunkError(rows, columns, reason)
+
+
+def find_unreadable(
+    dataset: Any,  # noqa: ANN401
+    *,
+    resources: Resources,
+) -> Iterator[tuple[int, int, list[UnreadableChunkError]]]:
+    """Read every chunk of a matrix; report those damaged or with impossible numbers.
+
+    Parameters
+    ----------
+    dataset
+        Open HDF5 dataset.
+    resources
+        Threads and memory; the cluster is not used.
+
+    Yields
+    ------
+    tuple of int, int and list
+        Chunks read since the last, chunks in all, and the failures among the read.
+    """
+    store = ChunkStore.of(dataset)
+    resources = _fit_workers(store, resources)
+
+    n_chunks = store.n_chunks
+
+    def check(batch: list[ChunkTask]) -> tuple[int, int, list[UnreadableChunkError]]:
+        failures = []
+        for task in batch:
+            try:
+                _refuse_impossible(store, task, store.read(task))
+            except UnreadableChunkError as error:
+                failures.append(error)
+        return len(batch), n_chunks, failures
+
+    rows, columns = (np.arange(size) for size in dataset.shape)
+    tasks = plan_chunks(rows, columns, store.chunk_shape)
+    yield from map_blocks(check, _batches(store, tasks, resources.n_workers), resources=resources)

@@ -10,25 +10,20 @@ from numpy.typing import NDArray
 
 from expressome.archs4.layouts import (
     CANONICAL_FIELDS,
-    EXPRESSION,
     GENE_FIELDS,
-    INFO_GROUPS,
-    LAYOUTS,
     NUMERIC_FIELDS,
     Layout,
 )
 from expressome.archs4.metadata import decode_numbers, gene_keys, group_studies
 from expressome.archs4.storage import read_array, read_text
-from expressome.errors import DamagedFileError, FileFormatError, LeftOutWarning
+from expressome.archs4.structure import gene_datasets, sample_datasets
+from expressome.errors import DamagedFileError, LeftOutWarning
 
 __all__ = [
     "MEASURED_GROUP",
-    "check_axes",
-    "check_matrix",
-    "explain_unknown_layout",
     "find_species",
+    "read_field",
     "read_genes",
-    "read_info",
     "read_measured",
     "read_sample_ids",
     "read_samples",
@@ -39,114 +34,6 @@ MEASURED_GROUP = "expressome"
 
 _SPECIES_BY_ENSEMBL = {"ENSG": "human", "ENST": "human", "ENSMUSG": "mouse", "ENSMUST": "mouse"}
 _SPECIES_BY_ORGANISM = {"homo sapiens": "human", "mus musculus": "mouse"}
-
-
-def check_matrix(file: Any) -> tuple[np.dtype[Any], tuple[int, int]]:  # noqa: ANN401
-    """Give type and shape of the matrix.
-
-    Parameters
-    ----------
-    file
-        Open HDF5 file.
-
-    Returns
-    -------
-    tuple of dtype and shape
-        Type in this machine's byte order; shape as stored.
-
-    Raises
-    ------
-    FileFormatError
-        If there is no matrix, or it is not a table of numbers.
-    """
-    dataset = file.get(EXPRESSION)
-    if dataset is None or not hasattr(dataset, "shape"):
-        raise FileFormatError(explain_unknown_layout(file))
-    if dataset.ndim != 2 or dataset.dtype.kind not in "iuf":
-        msg = (
-            f"{file.filename}: {EXPRESSION} holds {dataset.dtype} of shape {dataset.shape}, not "
-            "a table of integers or floats; pass an ARCHS4 expression file"
-        )
-        raise FileFormatError(msg)
-    return dataset.dtype.newbyteorder("="), dataset.shape
-
-
-def explain_unknown_layout(file: Any) -> str:  # noqa: ANN401
-    """Say what a file holds instead of a known layout.
-
-    Parameters
-    ----------
-    file
-        Open HDF5 file.
-
-    Returns
-    -------
-    str
-        One line.
-    """
-    groups = [*file, *(f"meta/{name}" for name in file.get("meta", ()))]
-    known = ", ".join(layout.name for layout in LAYOUTS)
-    return (
-        f"{file.filename} follows no known ARCHS4 layout: it holds "
-        f"{', '.join(groups[:12]) or 'nothing'}, but {EXPRESSION} with sample ids in "
-        f"{LAYOUTS[-1].sample_id} or {LAYOUTS[0].sample_id} is needed (known: {known}); "
-        "pass an ARCHS4 file, or pack count tables into one"
-    )
-
-
-def check_axes(file: Any, layout: Layout, *, n_samples: int, n_genes: int) -> None:  # noqa: ANN401
-    """Refuse a matrix whose axes do not fit its ids.
-
-    Parameters
-    ----------
-    file
-        Open HDF5 file.
-    layout
-        Its layout.
-    n_samples
-        Samples of the matrix.
-    n_genes
-        Genes of the matrix.
-
-    Raises
-    ------
-    FileFormatError
-        If ids and matrix disagree in number.
-    """
-    n_ids = file[layout.sample_id].shape[0]
-    id_field = _gene_datasets(file, layout)
-    n_keys = next((len(dataset) for dataset in id_field.values()), n_genes)
-    if (n_ids, n_keys) != (n_samples, n_genes):
-        msg = (
-            f"{file.filename}: {EXPRESSION} has {n_samples} samples and {n_genes} genes (layout "
-            f"{layout.name}: {' x '.join(layout.axes)}), but there are {n_ids} sample ids and "
-            f"{n_keys} gene names; the file is incomplete or of another layout"
-        )
-        raise FileFormatError(msg)
-
-
-def read_info(file: Any) -> dict[str, str]:  # noqa: ANN401
-    """Read what a file says of itself.
-
-    Parameters
-    ----------
-    file
-        Open HDF5 file.
-
-    Returns
-    -------
-    dict
-        Field -> text; empty if there is no such group.
-    """
-    group = next((name for name in INFO_GROUPS if name in file), None)
-    if group is None:
-        return {}
-    info = {}
-    for name in file[group]:
-        value = np.ravel(read_array(file, f"{group}/{name}"))[:1]
-        item = value[0] if value.size else ""
-        info[name] = item.decode(errors="replace") if isinstance(item, bytes) else str(item)
-    return info
 
 
 def read_sample_ids(file: Any, layout: Layout) -> pd.Index:  # noqa: ANN401
@@ -166,28 +53,6 @@ def read_sample_ids(file: Any, layout: Layout) -> pd.Index:  # noqa: ANN401
     """
     ids = read_text(file, layout.sample_id, is_id=True)
     return pd.Index(ids, dtype=object, name="sample")
-
-
-def _sample_datasets(file: Any, layout: Layout) -> dict[str, Any]:  # noqa: ANN401
-    """Give the datasets that describe samples, by name without prefix."""
-    group, id_name = layout.sample_id.rsplit("/", 1)
-    prefix = id_name.removesuffix("geo_accession")
-    found = {}
-    for name, item in file[group].items():
-        is_gene_field = not layout.genes and name.startswith("gene")
-        if hasattr(item, "shape") and name != id_name and not is_gene_field:
-            found[name.removeprefix(prefix).replace("%2F", "/")] = item
-    return found
-
-
-def _gene_datasets(file: Any, layout: Layout) -> dict[str, Any]:  # noqa: ANN401
-    """Give the datasets that describe genes, by name."""
-    items = file[layout.genes or "meta"].items()
-    return {
-        name.replace("%2F", "/"): item
-        for name, item in items
-        if hasattr(item, "shape") and (layout.genes or name.startswith("gene"))
-    }
 
 
 def _rename(names: Iterable[str], canonical: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -245,11 +110,37 @@ def read_samples(file: Any, layout: Layout, ids: pd.Index) -> pd.DataFrame:  # n
     DataFrame
         As `Compendium.samples`.
     """
-    datasets = _sample_datasets(file, layout)
+    datasets = sample_datasets(file, layout)
     columns = _read_columns(datasets, _rename(datasets, CANONICAL_FIELDS), len(ids))
     series = columns.pop("series", np.full(len(ids), "", dtype=object))
     studies = np.array(group_studies(series.tolist(), ids.tolist()), dtype=object)
     return pd.DataFrame({"series": series, "study": studies} | columns, index=ids, copy=False)
+
+
+def read_field(file: Any, layout: Layout, name: str) -> NDArray[Any] | None:  # noqa: ANN401
+    """Read one sample field.
+
+    Parameters
+    ----------
+    file
+        Open HDF5 file.
+    layout
+        Its layout.
+    name
+        Our name or the file's.
+
+    Returns
+    -------
+    ndarray or None
+        Typed values, shape (n_samples,); None if there is no such field.
+    """
+    datasets = sample_datasets(file, layout)
+    names = _rename(datasets, CANONICAL_FIELDS)
+    chosen = {old: new for old, new in names.items() if new == name} or {
+        old: new for old, new in names.items() if old == name
+    }
+    n_samples = file[layout.sample_id].shape[0]
+    return next(iter(_read_columns(datasets, chosen, n_samples).values()), None)
 
 
 def read_genes(file: Any, layout: Layout, n_genes: int) -> pd.DataFrame:  # noqa: ANN401
@@ -269,7 +160,7 @@ def read_genes(file: Any, layout: Layout, n_genes: int) -> pd.DataFrame:  # noqa
     DataFrame
         As `Compendium.genes`.
     """
-    datasets = _gene_datasets(file, layout)
+    datasets = gene_datasets(file, layout)
     columns = _read_columns(datasets, _rename(datasets, GENE_FIELDS), n_genes)
     nothing = np.full(n_genes, "", dtype=object)
     keys = gene_keys(
@@ -299,7 +190,7 @@ def find_species(file: Any, layout: Layout, genes: pd.Index) -> str:  # noqa: AN
     prefixes = pd.Series(genes, dtype=object).str.extract(r"^(ENS[A-Z]*[GT])\d", expand=False)
     for prefix in prefixes.value_counts().index[:1]:
         return _SPECIES_BY_ENSEMBL.get(prefix, "")
-    organism = _sample_datasets(file, layout).get("organism_ch1")
+    organism = sample_datasets(file, layout).get("organism_ch1")
     if organism is None:
         return ""
     texts = pd.Series(read_text(file, organism.name.strip("/")), dtype=object)

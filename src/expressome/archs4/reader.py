@@ -12,23 +12,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expressome.archs4 import fields
-from expressome.archs4.chunks import read_cells
+from expressome.archs4 import fields, structure
+from expressome.archs4.chunks import ChunkStore, UnreadableChunkError, read_cells
+from expressome.archs4.damage import check_numbers, explain_damage
 from expressome.archs4.layouts import EXPRESSION, LAYOUTS, Layout, match_layout
+from expressome.archs4.request import Request, to_positions
 from expressome.archs4.storage import open_file
 from expressome.blocks import prefetch, row_spans
 from expressome.engine import Resources
 from expressome.errors import (
+    DamagedFileError,
     FileFormatError,
     IdentifierError,
-    SelectionError,
+    MissingFieldError,
     first_few,
 )
 
-__all__ = ["Compendium", "Request", "open_archs4"]
-
-# Ids, positions (integers), a slice of positions, or None for all.
-Request = Sequence[str] | Sequence[int] | NDArray[Any] | pd.Index | slice | None
+__all__ = ["Compendium", "open_archs4"]
 
 # Blocks alive at once: the caller's, one ready, one being read, and its copy.
 _N_BLOCKS_ALIVE = 4
@@ -56,6 +56,8 @@ class Compendium:
         Samples in the file.
     n_genes
         Genes, or transcripts, in the file.
+    samples_per_chunk
+        Samples that are stored, and best read, together.
     """
 
     path: Path
@@ -66,20 +68,22 @@ class Compendium:
     dtype: np.dtype[Any]
     n_samples: int
     n_genes: int
+    samples_per_chunk: int
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the cached tables behind."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     @property
-    def _layout(self) -> Layout:
+    def layout_row(self) -> Layout:
+        """The row of the table of layouts that the file follows."""
         return next(layout for layout in LAYOUTS if layout.name == self.layout)
 
     @cached_property
     def sample_ids(self) -> pd.Index:
         """Sample ids in file order, each once; cheaper than `samples`."""
         with open_file(self.path) as file:
-            ids = fields.read_sample_ids(file, self._layout)
+            ids = fields.read_sample_ids(file, self.layout_row)
         if not ids.is_unique:
             repeated = ids[ids.duplicated()].unique()
             msg = (
@@ -98,7 +102,33 @@ class Compendium:
         file has them (``study`` always), then every other field under its own name.
         """
         with open_file(self.path) as file:
-            return fields.read_samples(file, self._layout, self.sample_ids)
+            return fields.read_samples(file, self.layout_row, self.sample_ids)
+
+    def field(self, name: str) -> NDArray[Any]:
+        """Read one sample field, without the cost of all the others.
+
+        Parameters
+        ----------
+        name
+            Our name, such as ``"series"``, or the file's, such as ``"series_id"``.
+
+        Returns
+        -------
+        ndarray
+            Shape (n_samples,): numbers, or text of dtype object.
+
+        Raises
+        ------
+        MissingFieldError
+            If the file has no such field.
+        """
+        with open_file(self.path) as file:
+            values = fields.read_field(file, self.layout_row, name)
+            known = structure.list_fields(file, self.layout_row)["samples"]
+        if values is None:
+            msg = f"{self.path} has no sample field {name!r}; it has {first_few(known, 40)}"
+            raise MissingFieldError(msg)
+        return values
 
     @cached_property
     def genes(self) -> pd.DataFrame:
@@ -108,13 +138,13 @@ class Compendium:
         file has none. Columns ``symbol``, ``biotype`` where there, then the others.
         """
         with open_file(self.path) as file:
-            return fields.read_genes(file, self._layout, self.n_genes)
+            return fields.read_genes(file, self.layout_row, self.n_genes)
 
     @cached_property
     def species(self) -> str:
         """``"human"``, ``"mouse"`` or empty if nothing in the file tells."""
         with open_file(self.path) as file:
-            return fields.find_species(file, self._layout, self.genes.index)
+            return fields.find_species(file, self.layout_row, self.genes.index)
 
     def counts(self, samples: Request = None, genes: Request = None) -> NDArray[Any]:
         """Read numbers, in request order.
@@ -138,8 +168,13 @@ class Compendium:
             If an id or position is not in the file.
         DamagedFileError
             If a part of the file cannot be read; it names samples and genes.
+        InvalidCountsError
+            If a number is negative, NaN or infinite.
         """
-        return self._read(*self._resolve(samples, genes), Resources())
+        rows, columns = self._resolve(samples, genes)
+        counts = np.empty((len(rows), len(columns)), dtype=self.dtype)
+        self._fill(rows, columns, out=counts, resources=Resources())
+        return self._blank(rows, columns, counts)
 
     def blocks(
         self, samples: Request = None, genes: Request = None, *, resources: Resources
@@ -160,6 +195,11 @@ class Compendium:
         tuple of slice and ndarray
             Positions within the request, in order, a multiple of 256 samples but
             for the last; and what `counts` gives for them.
+
+        Notes
+        -----
+        Memory: four blocks, half the budget. A chunk that lies across two blocks
+        is inflated once where samples are asked for in file order.
         """
         rows, columns = self._resolve(samples, genes)
         spans = row_spans(
@@ -168,8 +208,33 @@ class Compendium:
             budget_bytes=resources.memory_bytes // (2 * _N_BLOCKS_ALIVE),
             multiple=256,
         )
-        read = ((span, self._read(rows[span], columns, resources)) for span in spans)
-        yield from prefetch(read)
+        yield from prefetch(self._read_spans(rows, columns, spans=list(spans), resources=resources))
+
+    def _read_spans(
+        self,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        *,
+        spans: list[slice],
+        resources: Resources,
+    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Read span after span; samples of a chunk begun are kept for the next span."""
+        is_consecutive = len(rows) < 2 or bool((np.diff(rows) == 1).all())
+        step = self.samples_per_chunk
+        is_aligned = is_consecutive and len(spans) > 1 and step <= spans[0].stop
+        kept = np.empty((0, len(columns)), dtype=self.dtype)
+        n_read = 0
+        for span in spans:
+            stop = span.stop
+            if is_aligned:
+                first = int(rows[0])
+                stop = min(len(rows), -(-(first + stop) // step) * step - first)
+            block = np.empty((stop - span.start, len(columns)), dtype=self.dtype)
+            block[: len(kept)] = kept
+            n_read = span.start + len(kept)
+            self._fill(rows[n_read:stop], columns, out=block[len(kept) :], resources=resources)
+            kept = block[span.stop - span.start :].copy()
+            yield span, self._blank(rows[span], columns, block[: span.stop - span.start])
 
     def measured_groups(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]] | None:
         """Say which table of a packed file measured which gene.
@@ -214,63 +279,68 @@ class Compendium:
             return None
         return measured[:, columns][tables[rows]]
 
-    def _read(
-        self, rows: NDArray[np.int64], columns: NDArray[np.int64], resources: Resources
-    ) -> NDArray[Any]:
-        """Read cells and blank those that were never measured."""
-        is_measured = self._measured(rows, columns)
+    def _fill(
+        self,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        *,
+        out: NDArray[Any],
+        resources: Resources,
+    ) -> None:
+        """Read cells into an array; damage and impossible numbers are errors."""
         with open_file(self.path) as file:
-            counts = read_cells(
-                file,
-                EXPRESSION,
-                samples=rows,
-                genes=columns,
-                is_transposed=self._layout.is_transposed,
-            )
-        if is_measured is None:
-            return counts
-        blanked = counts.astype(np.float64)
-        blanked[~is_measured] = np.nan
-        return blanked
+            try:
+                read_cells(
+                    file[EXPRESSION],
+                    samples=rows,
+                    genes=columns,
+                    is_transposed=self.layout_row.is_transposed,
+                    resources=resources,
+                    out=out,
+                )
+            except UnreadableChunkError as error:
+                raise DamagedFileError(self.explain([error])) from error
+        check_numbers(
+            out, path=self.path, samples=self.sample_ids[rows], genes=self.genes.index[columns]
+        )
+
+    def explain(self, failures: Sequence[UnreadableChunkError]) -> str:
+        """Say in words which samples and genes cannot be read.
+
+        Parameters
+        ----------
+        failures
+            Chunks that could not be read, at least one.
+
+        Returns
+        -------
+        str
+            One line that names file, samples and genes.
+        """
+        return explain_damage(
+            failures,
+            path=self.path,
+            samples=self.sample_ids,
+            genes=self.genes.index,
+            is_transposed=self.layout_row.is_transposed,
+        )
+
+    def _blank(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], counts: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Give NaN for cells that were never measured."""
+        is_measured = self._measured(rows, columns)
+        return counts if is_measured is None else np.where(is_measured, counts, np.nan)
 
     def _resolve(
         self, samples: Request, genes: Request
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Turn a request into positions on both axes."""
         ids = self.sample_ids
-        rows = _to_positions(samples, ids, f"samples of {self.path.name}")
+        rows = to_positions(samples, ids, f"samples of {self.path.name}")
         if genes is None or isinstance(genes, slice):
             return rows, np.arange(self.n_genes)[genes or slice(None)]
-        return rows, _to_positions(genes, self.genes.index, f"genes of {self.path.name}")
-
-
-def _to_positions(request: Request, ids: pd.Index, what: str) -> NDArray[np.int64]:
-    """Turn ids, positions or a slice into positions."""
-    if request is None or isinstance(request, slice):
-        return np.arange(len(ids))[request or slice(None)]
-    wanted = np.asarray([request] if isinstance(request, str) else request)
-    if wanted.size == 0:
-        return np.empty(0, dtype=np.int64)
-    if wanted.ndim != 1:
-        msg = f"a request for {what} has {wanted.ndim} axes; pass a flat list of ids or positions"
-        raise SelectionError(msg)
-    if wanted.dtype.kind == "b" and len(wanted) == len(ids):
-        return np.flatnonzero(wanted)
-    if wanted.dtype.kind in "iu":
-        positions = wanted.astype(np.int64)
-        missing = positions[(positions < 0) | (positions >= len(ids))]
-        told = f"positions run from 0 to {len(ids) - 1}"
-    else:
-        positions = ids.get_indexer(pd.Index(wanted, dtype=object)).astype(np.int64)
-        missing = wanted[positions < 0]
-        told = f"ids look like {first_few(ids[:2])}"
-    if len(missing):
-        msg = (
-            f"{len(missing)} of {len(wanted)} {what} are not among its {len(ids)} "
-            f"({first_few(missing)}); {told}"
-        )
-        raise SelectionError(msg)
-    return positions
+        return rows, to_positions(genes, self.genes.index, f"genes of {self.path.name}")
 
 
 def open_archs4(path: str | os.PathLike[str]) -> Compendium:
@@ -302,19 +372,22 @@ def open_archs4(path: str | os.PathLike[str]) -> Compendium:
     """
     path = Path(path)
     with open_file(path) as file:
-        dtype, shape = fields.check_matrix(file)
+        dtype, shape = structure.check_matrix(file)
         layout = match_layout(lambda name: name in file, is_float=dtype.kind == "f")
         if layout is None:
-            raise FileFormatError(fields.explain_unknown_layout(file))
+            raise FileFormatError(structure.explain_unknown_layout(file))
         n_genes, n_samples = shape if layout.is_transposed else shape[::-1]
-        fields.check_axes(file, layout, n_samples=n_samples, n_genes=n_genes)
+        structure.check_axes(file, layout, n_samples=n_samples, n_genes=n_genes)
         return Compendium(
             path=path,
             layout=layout.name,
-            release=fields.read_info(file).get("version", ""),
+            release=structure.read_info(file).get("version", ""),
             level=layout.level,
             unit="tpm" if dtype.kind == "f" else layout.unit,
             dtype=dtype,
             n_samples=n_samples,
             n_genes=n_genes,
+            samples_per_chunk=ChunkStore.of(file[EXPRESSION]).chunk_shape[
+                layout.axes.index("samples")
+            ],
         )
