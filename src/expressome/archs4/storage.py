@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expressome.archs4.metadata import decode_text
-from expressome.errors import DamagedFileError, FileFormatError, MissingFieldError
+from expressome.errors import (
+    DamagedFileError,
+    ExpressomeError,
+    FileFormatError,
+    MissingFieldError,
+)
 from expressome.outputs import check_input
 
 __all__ = ["open_file", "read_array", "read_text"]
@@ -35,6 +40,11 @@ def _explain_open_failure(path: Path, error: OSError) -> Exception:
     kind = "is truncated" if "truncated" in reason else "is damaged"
     msg = f"{path} {kind} and cannot be opened ({reason}); download or copy it again"
     return DamagedFileError(msg)
+
+
+def _is_from_hdf5(error: Exception) -> bool:
+    """Whether HDF5 raised an error, going by how its messages begin."""
+    return bool(error.args) and str(error.args[0]).startswith(("Unable to", "Can't"))
 
 
 @contextmanager
@@ -69,7 +79,13 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
     except OSError as error:
         raise _explain_open_failure(path, error) from error
     with file:
-        yield file
+        try:
+            yield file
+        except (KeyError, OSError, RuntimeError) as error:
+            if isinstance(error, ExpressomeError) or not _is_from_hdf5(error):
+                raise
+            msg = f"{path} is damaged ({error.args[0]}); download or copy it again"
+            raise DamagedFileError(msg) from error
 
 
 def _read(file: Any, field: str, read: Callable[[Any], NDArray[Any]]) -> NDArray[Any]:  # noqa: ANN401

@@ -72,6 +72,12 @@ def explain_unknown_layout(file: Any) -> str:  # noqa: ANN401
     )
 
 
+def _length(item: Any) -> int:  # noqa: ANN401
+    """Give the length of a field; 0 for what is no list."""
+    shape = getattr(item, "shape", ())
+    return int(shape[0]) if len(shape) == 1 else 0
+
+
 def check_axes(file: Any, layout: Layout, *, n_samples: int, n_genes: int) -> None:  # noqa: ANN401
     """Refuse a matrix whose axes do not fit its ids.
 
@@ -91,9 +97,8 @@ def check_axes(file: Any, layout: Layout, *, n_samples: int, n_genes: int) -> No
     FileFormatError
         If ids and matrix disagree in number.
     """
-    n_ids = file[layout.sample_id].shape[0]
-    id_field = gene_datasets(file, layout)
-    n_keys = next((len(dataset) for dataset in id_field.values()), n_genes)
+    n_ids = _length(file[layout.sample_id])
+    n_keys = max(map(_length, gene_datasets(file, layout).values()), default=0)
     if (n_ids, n_keys) != (n_samples, n_genes):
         msg = (
             f"{file.filename}: {EXPRESSION} has {n_samples} samples and {n_genes} genes (layout "
