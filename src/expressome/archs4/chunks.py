@@ -248,7 +248,11 @@ def _in_file_order(store: ChunkStore, tasks: list[ChunkTask]) -> list[ChunkTask]
     def note(info: Any) -> None:  # noqa: ANN401
         places[info.chunk_offset] = info.byte_offset
 
-    store.dataset.id.chunk_iter(note)
+    try:
+        store.dataset.id.chunk_iter(note)
+    except RuntimeError:
+        # The index is damaged: reading chunk by chunk will say where.
+        return tasks
     return sorted(tasks, key=lambda task: places.get(task.origin, 0))
 
 

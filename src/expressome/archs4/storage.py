@@ -43,8 +43,9 @@ def _explain_open_failure(path: Path, error: OSError) -> Exception:
 
 
 def _is_from_hdf5(error: Exception) -> bool:
-    """Whether HDF5 raised an error, going by how its messages begin."""
-    return bool(error.args) and str(error.args[0]).startswith(("Unable to", "Can't"))
+    """Whether HDF5 raised an error: its messages begin in one of two ways."""
+    message = str(error.args[0]) if error.args else ""
+    return isinstance(error, RuntimeError) or message.startswith(("Unable to", "Can't"))
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
         except (KeyError, OSError, RuntimeError) as error:
             if isinstance(error, ExpressomeError) or not _is_from_hdf5(error):
                 raise
-            msg = f"{path} is damaged ({error.args[0]}); download or copy it again"
+            msg = f"{path} is damaged ({error}); download or copy it again"
             raise DamagedFileError(msg) from error
 
 
@@ -95,7 +96,7 @@ def _read(file: Any, field: str, read: Callable[[Any], NDArray[Any]]) -> NDArray
         raise MissingFieldError(msg)
     try:
         return read(file[field])
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         msg = (
             f"{file.filename}: the field {field} cannot be read ({error}); "
             "download or copy the file again"

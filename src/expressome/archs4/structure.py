@@ -74,7 +74,7 @@ def explain_unknown_layout(file: Any) -> str:  # noqa: ANN401
 
 def _length(item: Any) -> int:  # noqa: ANN401
     """Give the length of a field; 0 for what is no list."""
-    shape = getattr(item, "shape", ())
+    shape: tuple[int, ...] = getattr(item, "shape", ())
     return int(shape[0]) if len(shape) == 1 else 0
 
 
