@@ -1,0 +1,358 @@
+"""Turn gene ids of any kind into Ensembl ids, without guessing."""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from itertools import chain
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from expressome.errors import InvalidValueError
+
+__all__ = [
+    "SPECIES",
+    "IdentifierTable",
+    "MappedIds",
+    "guess_species",
+    "load_genes",
+    "load_identifiers",
+    "strip_version",
+]
+
+Species = Literal["human", "mouse"]
+SPECIES: tuple[Species, ...] = ("human", "mouse")
+
+# Ensembl gene or transcript id of the two species, its version, and GENCODE's mark of the
+# Y copy of a pseudoautosomal gene; ENSGR is how GENCODE 19 to 24 wrote that mark.
+_ENSEMBL = re.compile(r"(ENS(?:MUS)?[GT])(R?)(\d{10,11})(?:\.\d+)?(_PAR_Y)?", re.IGNORECASE)
+# Entrez ids are numbers; a table read with gaps may show them as 7157.0.
+_ENTREZ = re.compile(r"(\d+)(?:\.0)?")
+# A symbol wins over a synonym of another gene.
+_NAME_KINDS = ("symbol", "synonym")
+
+
+@dataclass(frozen=True, slots=True)
+class MappedIds:
+    """What became of a list of gene ids.
+
+    Attributes
+    ----------
+    genes
+        Ensembl id per input id, ``""`` where it has none, shape (n_ids,), objects.
+    kinds
+        ``"ensembl"``, ``"symbol"``, ``"synonym"``, ``"entrez"`` or ``""`` per id.
+    ambiguous
+        Ids that several genes claim, with the Ensembl ids of those; not mapped.
+    unknown
+        Ids that no gene claims, in input order.
+    """
+
+    genes: NDArray[np.object_]
+    kinds: NDArray[np.object_]
+    ambiguous: dict[str, tuple[str, ...]]
+    unknown: list[str]
+
+    @property
+    def n_mapped(self) -> int:
+        """Ids that have a gene."""
+        return int((self.genes != "").sum())
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierTable:
+    """Names of the genes of one species.
+
+    Attributes
+    ----------
+    species
+        ``"human"`` or ``"mouse"``.
+    names
+        Per kind (``"symbol"``, ``"synonym"``, ``"entrez"``): name -> Ensembl id, for names
+        of one gene. An empty id marks a symbol of a gene that Ensembl does not have.
+    shared
+        Per kind: name -> the Ensembl ids that claim it, where they are several.
+    """
+
+    species: Species
+    names: Mapping[str, Mapping[str, str]]
+    shared: Mapping[str, Mapping[str, tuple[str, ...]]]
+    _folded: dict[str, list[str]] = field(default_factory=dict, repr=False, compare=False)
+
+    def map(self, ids: Iterable[object]) -> MappedIds:
+        """Find the Ensembl id of each id: Ensembl, symbol, synonym or Entrez, mixed.
+
+        A current symbol wins over a synonym of another gene; a name of several
+        genes is reported as ambiguous and not mapped. Upper and lower case count;
+        only a name that is unknown as written is looked up without regard to
+        case (older mouse files are upper-case), and mapped if one gene is left.
+
+        Parameters
+        ----------
+        ids
+            Gene ids, n_ids of them; numbers are Entrez ids.
+
+        Returns
+        -------
+        MappedIds
+            Same order and length as `ids`.
+
+        Notes
+        -----
+        An id that looks like an Ensembl id is kept (without version), known
+        or not: a newer annotation may have it.
+
+        Examples
+        --------
+        >>> mapped = load_identifiers("human").map(["ENSG00000141510.19", "ALB", "7157"])
+        >>> mapped.genes.tolist()
+        ['ENSG00000141510', 'ENSG00000163631', 'ENSG00000141510']
+        >>> mapped.kinds.tolist()
+        ['ensembl', 'symbol', 'entrez']
+        """
+        names = [str(name).strip() for name in ids]
+        genes = np.full(len(names), "", dtype=object)
+        kinds = np.full(len(names), "", dtype=object)
+        ambiguous: dict[str, tuple[str, ...]] = {}
+        unknown: list[str] = []
+        for i, name in enumerate(names):
+            gene, kind, candidates = self._find(name)
+            if gene:
+                genes[i], kinds[i] = gene, kind
+            elif candidates:
+                ambiguous[name] = candidates
+            else:
+                unknown.append(name)
+        return MappedIds(genes, kinds, ambiguous, unknown)
+
+    def _find(self, name: str) -> tuple[str, str, tuple[str, ...]]:
+        """Give gene, kind and, where it is not one gene's, the candidates."""
+        if _ENSEMBL.fullmatch(name):
+            return strip_version(name), "ensembl", ()
+        number = _ENTREZ.fullmatch(name)
+        if number is not None:
+            return self._look_up(number[1].lstrip("0"), "entrez")
+        for kind in _NAME_KINDS:
+            if name in self.names[kind] or name in self.shared[kind]:
+                return self._look_up(name, kind)
+        return self._find_any_case(name)
+
+    def _look_up(self, name: str, kind: str) -> tuple[str, str, tuple[str, ...]]:
+        """Look a name up as written."""
+        gene = self.names[kind].get(name, "")
+        return gene, kind if gene else "", self.shared[kind].get(name, ())
+
+    def _find_any_case(self, name: str) -> tuple[str, str, tuple[str, ...]]:
+        """Look a name up without regard to case."""
+        if not self._folded:
+            self._fold()
+        spellings = self._folded.get(name.casefold(), ())
+        for kind in _NAME_KINDS:
+            found = [self._look_up(spelling, kind) for spelling in spellings]
+            genes = {gene for gene, _, _ in found if gene}
+            genes |= {gene for _, _, candidates in found for gene in candidates}
+            if genes:
+                several = tuple(sorted(genes))
+                return ("", "", several) if len(several) > 1 else (several[0], kind, ())
+        return "", "", ()
+
+    def _fold(self) -> None:
+        """Group the spellings of each name, once."""
+        spellings: dict[str, list[str]] = {}
+        for kind in _NAME_KINDS:
+            for name in (*self.names[kind], *self.shared[kind]):
+                spellings.setdefault(name.casefold(), []).append(name)
+        self._folded.update(spellings)
+
+
+def strip_version(gene: str) -> str:
+    """Remove the version from an Ensembl id; the Y copy of a gene stays apart.
+
+    Parameters
+    ----------
+    gene
+        Any id; what is not an Ensembl gene or transcript id comes back unchanged.
+
+    Returns
+    -------
+    str
+        The stable id, with ``_PAR_Y`` if it had that mark or GENCODE's older ``ENSGR``.
+
+    Examples
+    --------
+    >>> strip_version("ENSG00000141510.19")
+    'ENSG00000141510'
+    >>> strip_version("ENSG00000182378.15_PAR_Y")
+    'ENSG00000182378_PAR_Y'
+    >>> strip_version("ENSGR0000182378.10")
+    'ENSG00000182378_PAR_Y'
+    >>> strip_version("RP11-34P13.7")
+    'RP11-34P13.7'
+    """
+    match = _ENSEMBL.fullmatch(gene)
+    if match is None:
+        return gene
+    prefix, on_y, digits, mark = match.groups()
+    return f"{prefix.upper()}{digits.zfill(11)}" + ("_PAR_Y" if on_y or mark else "")
+
+
+def check_species(species: str) -> Species:
+    """Return a species that tables are shipped for.
+
+    Parameters
+    ----------
+    species
+        What was asked for.
+
+    Returns
+    -------
+    str
+        ``"human"`` or ``"mouse"``.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> check_species("mouse")
+    'mouse'
+    """
+    if species not in SPECIES:
+        msg = f"species is {species!r}; write human or mouse (other species need their own GTF)"
+        raise InvalidValueError(msg)
+    return species
+
+
+def _read_table(name: str) -> pd.DataFrame:
+    """Read a table of this package."""
+    with as_file(files(__package__) / "data" / name) as path:
+        return pd.read_parquet(path)
+
+
+@functools.cache
+def load_genes(species: str) -> pd.DataFrame:
+    """Load the shipped gene table of a species, once per process.
+
+    Parameters
+    ----------
+    species
+        ``"human"`` or ``"mouse"``.
+
+    Returns
+    -------
+    DataFrame
+        Index ``gene`` (Ensembl id without version); columns ``symbol``, ``biotype``,
+        ``status`` (primary, par_y, retired or alternative) and, per definition,
+        the length in bp and what it rests on. Shared: copy before changing it.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no table for the species.
+
+    Examples
+    --------
+    >>> load_genes("human").loc["ENSG00000141510", "symbol"]
+    'TP53'
+    """
+    return _read_table(f"genes_{check_species(species)}.parquet").set_index("gene")
+
+
+@functools.cache
+def load_identifiers(species: str) -> IdentifierTable:
+    """Load the shipped id table of a species, once per process.
+
+    Parameters
+    ----------
+    species
+        ``"human"`` or ``"mouse"``.
+
+    Returns
+    -------
+    IdentifierTable
+        Symbols, synonyms and Entrez ids with their Ensembl ids.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no table for the species.
+
+    Examples
+    --------
+    >>> load_identifiers("mouse").map(["Trp53"]).genes.tolist()
+    ['ENSMUSG00000059552']
+    """
+    table = _read_table(f"names_{check_species(species)}.parquet")
+    is_shared = table["name"].duplicated(keep=False)
+    # The table's ranks other than synonym and entrez are all symbols: of the naming
+    # authority, of the current annotation, of retired genes, of haplotypes.
+    kinds = table["kind"].astype(object).where(table["kind"].isin(["synonym", "entrez"]), "symbol")
+    names: dict[str, dict[str, str]] = {}
+    shared: dict[str, dict[str, tuple[str, ...]]] = {}
+    for kind in (*_NAME_KINDS, "entrez"):
+        single = table[~is_shared & (kinds == kind)]
+        names[kind] = dict(zip(single["name"], single["gene"], strict=True))
+        several = table[is_shared & (kinds == kind)]
+        claims: dict[str, list[str]] = {}
+        for name, gene in zip(several["name"], several["gene"], strict=True):
+            claims.setdefault(name, []).append(gene)
+        shared[kind] = {name: tuple(genes) for name, genes in claims.items()}
+    return IdentifierTable(check_species(species), names, shared)
+
+
+def guess_species(ids: Sequence[object]) -> Literal["human", "mouse", ""]:
+    """Tell which species a list of gene ids comes from.
+
+    Ensembl prefixes decide; without any, the species that knows at least twice as
+    many of the ids that only one of the two knows: first without regard to
+    case (upper-cased mouse symbols), then as written.
+
+    Parameters
+    ----------
+    ids
+        Gene ids of any kind.
+
+    Returns
+    -------
+    str
+        ``"human"``, ``"mouse"``, or ``""`` if the ids do not tell.
+
+    Examples
+    --------
+    >>> guess_species(["ENSMUSG00000059552.13", "ENSMUSG00000029580"])
+    'mouse'
+    >>> guess_species(["TP53", "ALB", "LINC00115"])
+    'human'
+    """
+    names = {str(name).strip() for name in ids}
+    ensembl = [match[1].upper() for name in names if (match := _ENSEMBL.fullmatch(name))]
+    if ensembl:
+        n_mouse = sum(prefix.startswith("ENSMUS") for prefix in ensembl)
+        return _decide(len(ensembl) - n_mouse, n_mouse)
+    known: dict[str, set[str]] = {}
+    for species in SPECIES:
+        table = load_identifiers(species)
+        known[species] = {*chain.from_iterable([*table.names.values(), *table.shared.values()])}
+    folded = {species: {name.casefold() for name in found} for species, found in known.items()}
+    return _decide(*_count_exclusive({name.casefold() for name in names}, folded)) or _decide(
+        *_count_exclusive(names, known)
+    )
+
+
+def _count_exclusive(names: set[str], known: Mapping[str, set[str]]) -> tuple[int, int]:
+    """Count the names that only human and only mouse know."""
+    human, mouse = names & known["human"], names & known["mouse"]
+    return len(human - mouse), len(mouse - human)
+
+
+def _decide(n_human: int, n_mouse: int) -> Literal["human", "mouse", ""]:
+    """Give the species with at least twice the votes."""
+    if n_human >= 2 * n_mouse and n_human > 0:
+        return "human"
+    return "mouse" if n_mouse >= 2 * n_human and n_mouse > 0 else ""
