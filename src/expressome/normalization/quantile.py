@@ -1,7 +1,5 @@
 """Quantile normalisation: give every sample the same distribution."""
 
-import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ from expressome.blocks import as_blocks
 from expressome.engine import Resources, map_blocks
 from expressome.errors import (
     EmptySelectionError,
-    FileFormatError,
+    InvalidCountsError,
     ShapeError,
 )
 from expressome.normalization.kernels import (
@@ -21,8 +19,8 @@ from expressome.normalization.kernels import (
     sum_sorted_counts,
     sum_sorted_values,
 )
-from expressome.normalization.rows import retile, to_rankable
-from expressome.outputs import check_input, staged_output
+from expressome.normalization.rows import group_by_measured, retile, to_rankable
+from expressome.normalization.target_file import load_target, save_target
 from expressome.results import Target
 
 __all__ = [
@@ -31,20 +29,45 @@ __all__ = [
     "fit_target",
     "interpolate_profile",
     "load_target",
+    "map_onto",
     "save_target",
+    "sum_sorted",
 ]
 
 Counts = NDArray[Any]
 
 
 def sum_sorted(counts: Counts) -> NDArray[np.float64]:
-    """Sum the sorted log2(1 + count) samples of one tile, shape (n_genes,)."""
-    rankable = to_rankable(counts)
-    is_whole = rankable.dtype == np.uint32
-    kernel: Callable[..., NDArray[np.float64]] = (
-        sum_sorted_counts if is_whole else sum_sorted_values
-    )
-    return kernel(rankable)
+    """Sum the sorted log2(1 + count) samples of one tile, shape (n_genes,).
+
+    Parameters
+    ----------
+    counts
+        One tile, shape (<= 256, n_genes); NaN where a gene was not measured.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_genes,). A sample with fewer genes counts as much as any
+        other: its profile is interpolated to all ranks.
+
+    Examples
+    --------
+    >>> sum_sorted(np.array([[7, 1, 3], [3, 0, 15]]))
+    array([1., 4., 7.])
+    """
+    total = np.zeros(counts.shape[1])
+    for rows, columns in group_by_measured(counts):
+        rankable = to_rankable(counts[rows][:, columns])
+        if not rankable.shape[1]:
+            msg = f"sample {np.arange(len(counts))[rows][0]} measured no gene; leave it out"
+            raise InvalidCountsError(msg)
+        is_whole = rankable.dtype == np.uint32
+        kernel: Callable[..., NDArray[np.float64]] = (
+            sum_sorted_counts if is_whole else sum_sorted_values
+        )
+        total += interpolate_profile(kernel(rankable), counts.shape[1])
+    return total
 
 
 def fit_target(
@@ -62,7 +85,8 @@ def fit_target(
     ----------
     counts
         Read counts (or TPM), one array or an iterable of blocks, each of shape
-        (n_samples, n_genes), >= 0. Read once; a block may be freed afterwards.
+        (n_samples, n_genes), >= 0; NaN where a gene was not measured. Read once; a block may
+        be freed afterwards.
     genes
         Gene ids in the order of the columns, kept with the target so that samples
         with another gene set can be mapped onto it.
@@ -82,7 +106,7 @@ def fit_target(
     EmptySelectionError
         If there is no sample or no gene at all.
     InvalidCountsError
-        If a value is negative, NaN or infinite.
+        If a value is negative or infinite, or a sample measured no gene.
 
     Notes
     -----
@@ -149,12 +173,40 @@ def interpolate_profile(profile: NDArray[np.float64], n_genes: int) -> NDArray[n
 def map_onto(
     counts: Counts, profile: NDArray[np.float64], divisor: NDArray[np.float64] | None = None
 ) -> NDArray[np.float32]:
-    """Map samples onto a profile of as many genes, divided per gene where asked."""
-    rankable = to_rankable(counts)
-    values = np.empty(rankable.shape, np.float32)
+    """Map samples onto a profile, divided per gene where asked.
+
+    Parameters
+    ----------
+    counts
+        Shape (n_samples, n_genes); NaN where a gene was not measured.
+    profile
+        Ascending target, shape (n_genes,).
+    divisor
+        Shape (n_genes,); none by default.
+
+    Returns
+    -------
+    ndarray
+        float32, shape of `counts`; NaN stays NaN.
+
+    Examples
+    --------
+    >>> map_onto(np.array([[np.nan, 1.0, 9.0]]), np.array([0.0, 3.0, 6.0]))
+    array([[ nan, 0.75, 5.25]], dtype=float32)
+    """
     scale = np.ones(profile.size) if divisor is None else divisor
-    kernel: Callable[..., None] = map_counts if rankable.dtype == np.uint32 else map_values
-    kernel(rankable, profile, scale, values)
+    values = np.empty(counts.shape, np.float32)
+    for rows, columns in group_by_measured(counts):
+        rankable = to_rankable(counts[rows][:, columns])
+        fitting = interpolate_profile(profile, rankable.shape[1])
+        kernel: Callable[..., None] = map_counts if rankable.dtype == np.uint32 else map_values
+        if isinstance(rows, slice):
+            kernel(rankable, fitting, scale, values)
+            continue
+        mapped = np.empty(rankable.shape, np.float32)
+        kernel(rankable, fitting, scale[columns], mapped)
+        values[rows] = np.nan
+        values[rows[:, None], columns] = mapped
     return values
 
 
@@ -170,7 +222,8 @@ def apply_target(
     Parameters
     ----------
     counts
-        Read counts (or TPM), shape (n_samples, n_genes), >= 0. Not modified.
+        Read counts (or TPM), shape (n_samples, n_genes), >= 0; NaN where a gene was not
+        measured. Not modified.
     target
         What `fit_target` gave, on the scale log2(1 + count), with the same genes
         in the same order. For another gene set use
@@ -181,14 +234,15 @@ def apply_target(
     Returns
     -------
     ndarray
-        float32, shape of `counts`, log2 scale. Each sample depends on itself alone.
+        float32, shape of `counts`, log2 scale. Each sample depends on itself alone. NaN stays
+        NaN, and the measured genes of that sample share the whole distribution.
 
     Raises
     ------
     ShapeError
         If the number of genes differs from the target's.
     InvalidCountsError
-        If a value is negative, NaN or infinite.
+        If a value is negative or infinite.
 
     Notes
     -----
@@ -224,93 +278,3 @@ def apply_target(
         values[start : start + len(tile)] = tile
         start += len(tile)
     return values
-
-
-def save_target(target: Target, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a target to a NumPy archive (.npz), without pickle.
-
-    Parameters
-    ----------
-    target
-        What `fit_target` gave.
-    path
-        File to write.
-    overwrite
-        Whether an existing file may be replaced.
-
-    Raises
-    ------
-    OutputExistsError
-        If the file exists and `overwrite` is False.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = tempfile.mkdtemp() + "/target.npz"
-    >>> save_target(fit_target(np.array([[0, 3]]), genes=["A", "B"]), path)
-    >>> load_target(path).genes
-    ('A', 'B')
-    """
-    with staged_output(path, overwrite=overwrite) as partial, partial.open("wb") as file:
-        np.savez(
-            file,
-            profile=target.profile,
-            n_samples=np.int64(target.n_samples),
-            genes=np.array(target.genes, dtype=np.str_),
-        )
-
-
-def load_target(path: str | os.PathLike[str]) -> Target:
-    """Read a target that `save_target` wrote.
-
-    Parameters
-    ----------
-    path
-        The .npz file.
-
-    Returns
-    -------
-    Target
-        Equal to what was saved, to the last bit.
-
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    FileFormatError
-        If the file is not a saved target.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = tempfile.mkdtemp() + "/target.npz"
-    >>> save_target(fit_target(np.array([[0, 3]])), path)
-    >>> load_target(path).profile
-    array([0., 2.])
-    """
-    place = check_input(path)
-    try:
-        with np.load(place, allow_pickle=False) as parts:
-            profile, n_samples = parts["profile"].astype(np.float64), int(parts["n_samples"])
-            genes = tuple(str(gene) for gene in parts["genes"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        msg = f"{place} is not a saved target (.npz); write one with save_target"
-        raise FileFormatError(msg) from None
-    target = Target(profile, n_samples, genes)
-    _check_target(target, place.name)
-    return target
-
-
-def _check_target(target: Target, name: str) -> None:
-    """Refuse a target that no fit can give."""
-    profile = target.profile
-    is_ascending = profile.ndim == 1 and profile.size > 0 and bool(np.all(np.diff(profile) >= 0))
-    if not is_ascending or not np.isfinite(profile).all() or target.n_samples < 1:
-        msg = f"the target in {name} is not an ascending list of numbers; fit it again"
-        raise FileFormatError(msg)
-    if len(target.genes) not in (0, profile.size):
-        msg = (
-            f"the target in {name} has {profile.size} values for {len(target.genes)} genes; "
-            "fit it again"
-        )
-        raise FileFormatError(msg)

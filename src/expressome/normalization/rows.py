@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from expressome.blocks import TILE_SAMPLES
 from expressome.errors import InvalidCountsError
 
-__all__ = ["retile", "to_rankable"]
+__all__ = ["group_by_measured", "retile", "to_rankable"]
 
 Counts = NDArray[Any]
 
@@ -81,9 +81,10 @@ def to_rankable(counts: Counts) -> NDArray[np.uint32] | NDArray[np.float64]:
     lowest, highest = counts.min(), counts.max()
     if not (lowest >= 0 and np.isfinite(highest)):
         _refuse_counts(counts)
-    if counts.dtype.kind == "f" or highest > np.iinfo(np.uint32).max:
-        return np.ascontiguousarray(counts, np.float64)
-    return np.ascontiguousarray(counts).astype(np.uint32, copy=False)
+    is_small = highest <= np.iinfo(np.uint32).max
+    if is_small and (counts.dtype.kind != "f" or bool((counts == np.floor(counts)).all())):
+        return np.ascontiguousarray(counts).astype(np.uint32, copy=False)
+    return np.ascontiguousarray(counts, np.float64)
 
 
 def _refuse_counts(counts: Counts) -> None:
@@ -91,8 +92,39 @@ def _refuse_counts(counts: Counts) -> None:
     wrong = ~(np.isfinite(counts) & (counts >= 0))
     i, g = np.argwhere(wrong)[0]
     msg = (
-        f"{int(wrong.sum())} of {counts.size} values are negative, NaN or infinite (first: "
-        f"{counts[i, g]} at sample {i}, gene {g}); leave out genes that were not measured and "
-        "pass counts >= 0"
+        f"{int(wrong.sum())} of {counts.size} values are negative or infinite (first: "
+        f"{counts[i, g]} at sample {i}, gene {g}); pass counts >= 0, and NaN for genes that were "
+        "not measured"
     )
     raise InvalidCountsError(msg)
+
+
+def group_by_measured(
+    counts: Counts,
+) -> list[tuple[NDArray[np.intp] | slice, NDArray[np.intp] | slice]]:
+    """Find the samples that measured the same genes.
+
+    Parameters
+    ----------
+    counts
+        Shape (n_samples, n_genes); NaN where a gene was not measured.
+
+    Returns
+    -------
+    list of (rows, columns)
+        Each group's samples and the genes they measured, in order of first appearance.
+
+    Examples
+    --------
+    >>> group_by_measured(np.array([[1.0, np.nan], [2.0, 3.0]]))
+    [(array([0]), array([0])), (array([1]), array([0, 1]))]
+    """
+    if counts.dtype.kind != "f":
+        return [(slice(None), slice(None))]
+    is_missing = np.isnan(counts)
+    if not is_missing.any():
+        return [(slice(None), slice(None))]
+    members: dict[bytes, list[int]] = {}
+    for i, packed in enumerate(np.packbits(is_missing, axis=1)):
+        members.setdefault(packed.tobytes(), []).append(i)
+    return [(np.array(rows), np.flatnonzero(~is_missing[rows[0]])) for rows in members.values()]

@@ -1,0 +1,88 @@
+"""Any rows and columns of a stored matrix, each shard read once."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expressome.atlas.shards import BLOCK_SAMPLES, CHUNK_GENES, block_path, read_chunks
+from expressome.engine import Resources, map_blocks
+
+__all__ = ["StoredMatrix"]
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMatrix:
+    """One sharded matrix of an atlas.
+
+    Attributes
+    ----------
+    folder
+        The atlas.
+    name
+        ``"X"`` or ``"layers/detected"``.
+    dtype
+        Type of its values.
+    n_genes
+        Number of its columns.
+    """
+
+    folder: Path
+    name: str
+    dtype: np.dtype[Any]
+    n_genes: int
+
+    def gather(self, rows: Positions, columns: Positions, *, workers: int = 1) -> NDArray[Any]:
+        """Read rows and columns in the order asked for.
+
+        Parameters
+        ----------
+        rows, columns
+            Positions, any order, repeats allowed.
+        workers
+            Threads, each with one shard at a time.
+
+        Returns
+        -------
+        ndarray
+            Shape (len(rows), len(columns)).
+        """
+        values = np.empty((len(rows), len(columns)), self.dtype)
+        if not values.size:
+            return values
+        blocks = [int(block) for block in np.unique(rows // BLOCK_SAMPLES)]
+        fill = partial(self._fill, values, rows=rows, columns=columns)
+        if len(blocks) == 1 or workers == 1:
+            for block in blocks:
+                fill(block)
+        else:
+            for _ in map_blocks(fill, blocks, resources=Resources(workers=workers)):
+                pass
+        return values
+
+    def _fill(
+        self, values: NDArray[Any], block: int, *, rows: Positions, columns: Positions
+    ) -> None:
+        """Copy what one shard holds of the rows and columns asked for."""
+        chunks, chunk_of = np.unique(columns // CHUNK_GENES, return_inverse=True)
+        path = block_path(self.folder, self.name, block)
+        found = read_chunks(path, chunks.tolist(), n_genes=self.n_genes, dtype=self.dtype)
+        places = chunk_of * CHUNK_GENES + columns % CHUNK_GENES
+        at = np.flatnonzero(rows // BLOCK_SAMPLES == block)
+        within = rows[at] - block * BLOCK_SAMPLES
+        if is_run(places) and is_run(at) and is_run(within):
+            values[at[0] : at[-1] + 1] = found[
+                within[0] : within[-1] + 1, places[0] : places[-1] + 1
+            ]
+        else:
+            values[at] = found[within[:, None], places]
+
+
+def is_run(positions: NDArray[np.integer]) -> bool:
+    """Whether positions follow each other without a gap."""
+    return bool(np.all(np.diff(positions) == 1))

@@ -1,0 +1,124 @@
+"""The form of an atlas on disk: AnnData's Zarr format with a section of its own."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expressome.atlas.shards import BLOCK_SAMPLES, CHUNK_GENES, COMPRESSION_LEVEL
+
+__all__ = [
+    "ARRAYS",
+    "FORMAT_VERSION",
+    "SECTION",
+    "anndata_writer",
+    "create_array",
+    "create_root",
+    "replace_element",
+    "to_storable",
+]
+
+FORMAT_VERSION = "1"
+SECTION = "uns/expressome"
+
+# The sharded matrices and what their values are.
+ARRAYS = {"X": np.float32, "layers/detected": np.bool_}
+
+
+@contextmanager
+def anndata_writer() -> Iterator[Any]:
+    """Give AnnData's element writer, set to Zarr 3 without its own sharding."""
+    import anndata
+
+    # auto_shard_zarr_v3 came with anndata 0.12.8; unset, later versions warn.
+    wanted = {"zarr_write_format": 3, "auto_shard_zarr_v3": False}
+    known = {name: value for name, value in wanted.items() if hasattr(anndata.settings, name)}
+    with anndata.settings.override(**known):
+        yield anndata.io.write_elem
+
+
+def to_storable(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table whose columns AnnData can write: text without gaps, numbers, booleans.
+
+    Parameters
+    ----------
+    table
+        Any table with a text index.
+
+    Returns
+    -------
+    DataFrame
+        Missing text is empty; categories become text; nullable numbers become float64.
+
+    Examples
+    --------
+    >>> to_storable(pd.DataFrame({"series": ["GSE1", None]}, index=["a", "b"]))["series"].tolist()
+    ['GSE1', '']
+    """
+    plain = pd.DataFrame(index=pd.Index([str(i) for i in table.index], name=table.index.name))
+    for name in table.columns:
+        column = table[name]
+        kind = getattr(column.dtype, "kind", "O")
+        if isinstance(column.dtype, np.dtype) and kind in "biuf":
+            plain[str(name)] = column.to_numpy()
+        elif kind in "iuf" and not isinstance(column.dtype, np.dtype):
+            plain[str(name)] = column.to_numpy(np.float64, na_value=np.nan)
+        else:
+            text = column.astype(object)
+            plain[str(name)] = ["" if pd.isna(item) else str(item) for item in text]
+    return plain
+
+
+def create_root(path: Path) -> Any:  # noqa: ANN401 - zarr's group
+    """Start an AnnData store without content."""
+    import zarr
+
+    root = zarr.open_group(str(path), mode="a", zarr_format=3)
+    root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+    with anndata_writer() as write:
+        for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
+            if name not in root:
+                write(root, name, {})
+    return root
+
+
+def create_array(root: Any, name: str, shape: tuple[int, int]) -> None:  # noqa: ANN401
+    """Write the description of a sharded array; its blocks come later."""
+    from zarr.codecs import BloscCodec
+
+    dtype = np.dtype(ARRAYS[name])
+    n_chunks = max(1, -(-shape[1] // CHUNK_GENES))
+    array = root.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        shards=(BLOCK_SAMPLES, CHUNK_GENES * n_chunks),
+        chunks=(BLOCK_SAMPLES, CHUNK_GENES),
+        compressors=BloscCodec(
+            typesize=dtype.itemsize,
+            shuffle="shuffle" if dtype.itemsize > 1 else "bitshuffle",
+            cname="lz4",
+            clevel=COMPRESSION_LEVEL,
+        ),
+        fill_value=False if dtype == np.bool_ else 0,
+        overwrite=True,
+    )
+    array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+
+
+def replace_element(path: Path, name: str, element: pd.DataFrame | Mapping[str, Any] | Any) -> None:  # noqa: ANN401
+    """Write one element of a store beside the old one, then move it into place."""
+    import zarr
+
+    from expressome.outputs import replace_path
+
+    place = path / name
+    beside = place.with_name(f".{place.name}.new")
+    root = zarr.open_group(str(path), mode="a")
+    inside = str(beside.relative_to(path))
+    with anndata_writer() as write:
+        write(root, inside, element)
+    replace_path(beside, place)
