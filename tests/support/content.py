@@ -16,10 +16,11 @@ from expressome.reporting.content import (
 )
 
 TISSUES = (
-    "liver brain kidney lung heart skin testis blood colon breast prostate ovary muscle pancreas "
-    "spleen thyroid bladder stomach adrenal_gland connective_tissue"
-).split()
-CELL_LINES = "HeLa HepG2 A549 MCF7 K562 HEK293 U2OS Jurkat".split()
+    *("liver", "brain", "kidney", "lung", "heart", "skin", "testis", "blood", "colon", "breast"),
+    *("prostate", "ovary", "muscle", "pancreas", "spleen", "thyroid", "bladder", "stomach"),
+    *("adrenal_gland", "connective_tissue"),
+)
+CELL_LINES = ("HeLa", "HepG2", "A549", "MCF7", "K562", "HEK293", "U2OS", "Jurkat")
 
 
 def make_names(n_labels):
@@ -121,7 +122,9 @@ def make_normalization(rng, n_shown=120):
 
 
 def make_genes(rng, n_genes, label_names):
-    ratio = 1 + rng.gamma(1.5, 0.4, n_genes) + (rng.random(n_genes) < 0.04) * rng.gamma(3, 1, n_genes)
+    ratio = (
+        1 + rng.gamma(1.5, 0.4, n_genes) + (rng.random(n_genes) < 0.04) * rng.gamma(3, 1, n_genes)
+    )
     cosine = np.clip(0.55 + 0.08 * np.log2(ratio) + rng.normal(0, 0.06, n_genes), 0, 1)
     cosine[:7] = np.nan
     table = pd.DataFrame(
@@ -204,7 +207,11 @@ def make_predictions(rng, n_samples, label_names):
     known = np.histogram(rng.beta(6, 2, n_samples), edges)[0].astype(float)
     unknown = np.histogram(rng.beta(2, 4, n_samples // 6), edges)[0].astype(float)
     counts = pd.DataFrame(
-        {"n_samples": np.sort(rng.multinomial(n_samples, rng.dirichlet(np.ones(len(label_names)))))[::-1]},
+        {
+            "n_samples": np.sort(
+                rng.multinomial(n_samples, rng.dirichlet(np.ones(len(label_names))))
+            )[::-1]
+        },
         index=label_names,
     )
     return Predictions(
@@ -213,7 +220,10 @@ def make_predictions(rng, n_samples, label_names):
         counts=counts,
         confidence_known=Histogram(edges, known),
         confidence_unknown=Histogram(edges, unknown),
-        reasons={"confidence below 0.31": n_samples // 8, "unlike any training sample": n_samples // 24},
+        reasons={
+            "confidence below 0.31": n_samples // 8,
+            "unlike any training sample": n_samples // 24,
+        },
     )
 
 
@@ -225,7 +235,9 @@ def make_synthetic(rng, label_names):
             if synthetic and group == "other labels":
                 continue
             place = rng.normal((i * 25, -i * 12), 6 - synthetic, (150, 2))
-            rows.append(pd.DataFrame(place, columns=["x", "y"]).assign(group=group, synthetic=synthetic))
+            rows.append(
+                pd.DataFrame(place, columns=["x", "y"]).assign(group=group, synthetic=synthetic)
+            )
     metrics = ["precision", "recall", "coverage", "two_sample_auc", "correlation_of_correlations"]
     fidelity = pd.DataFrame(
         [
@@ -246,10 +258,13 @@ def make_synthetic(rng, label_names):
     }
     steps = np.arange(0, 3000, 50)
     training = pd.DataFrame(
-        {"critic": 4 + 20 * np.exp(-steps / 600), "generator": rng.normal(0, 0.4, len(steps))}, index=steps
+        {"critic": 4 + 20 * np.exp(-steps / 600), "generator": rng.normal(0, 0.4, len(steps))},
+        index=steps,
     )
     counts = pd.DataFrame({"n_synthetic": 150, "n_real": [60, 24][: len(labels)]}, index=labels)
-    return Synthetic("gan", counts, pd.concat(rows, ignore_index=True), (0.4, 0.2), fidelity, distances, training)
+    return Synthetic(
+        "gan", counts, pd.concat(rows, ignore_index=True), (0.4, 0.2), fidelity, distances, training
+    )
 
 
 def make_content(rng, *, n_samples=2000, n_labels=24, n_genes=1500, parts=True, simulated=True):
@@ -264,7 +279,9 @@ def make_content(rng, *, n_samples=2000, n_labels=24, n_genes=1500, parts=True, 
         "versions": {"expressome": "0.1.0", "numpy": "2.3.0"},
     }
     common = {"title": "human.zarr", "created": "1 January 2026", "samples": samples}
-    citations = ("Lachmann A et al. Nature Communications 9, 1366 (2018). doi:10.1038/s41467-018-03751-6",)
+    citations = (
+        "Lachmann A et al. Nature Communications 9, 1366 (2018). doi:10.1038/s41467-018-03751-6",
+    )
     if not parts:
         return ReportContent(**common, citations=citations)
     return ReportContent(

@@ -7,16 +7,18 @@ from importlib.resources import files
 from typing import Any
 
 from expressome.errors import MissingExtraError
-from expressome.reporting.atlas_sections import build_data, build_genes, build_normalization
 from expressome.reporting.content import ReportContent
 from expressome.reporting.figures.frame import Figure, load_plotly
-from expressome.reporting.model_sections import (
+from expressome.reporting.palette import DARK
+from expressome.reporting.section import Section, list_tiles
+from expressome.reporting.sections import (
     build_classification,
+    build_data,
+    build_genes,
+    build_normalization,
     build_predictions,
     build_synthetic,
 )
-from expressome.reporting.palette import DARK
-from expressome.reporting.sections import Section, list_tiles
 from expressome.reporting.tables import embed_json, to_columns
 from expressome.results import to_json
 from expressome.version import __version__
@@ -110,11 +112,24 @@ def _embed_figure(figure: Figure) -> str:
     return f'{{"plot":{plot},"table":{data}}}'
 
 
+def _link_doi(sentence: str, markup: Any) -> Any:  # noqa: ANN401 - jinja2's safe text
+    """Turn the doi in a sentence into a link; everything else is escaped."""
+    before, mark, rest = sentence.partition("doi:")
+    if not mark:
+        return markup.escape(sentence)
+    doi, space, after = rest.partition(" ")
+    return markup('{}<a href="https://doi.org/{}" rel="noopener noreferrer">doi:{}</a>{}{}').format(
+        before, doi, doi, space, after
+    )
+
+
 def _load_jinja() -> Any:  # noqa: ANN401 - the module
     try:
         import jinja2
     except ImportError:
-        msg = "a report needs plotly and jinja2; install them with: pip install 'expressome[report]'"
+        msg = (
+            "a report needs plotly and jinja2; install them with: pip install 'expressome[report]'"
+        )
         raise MissingExtraError(msg) from None
     return jinja2
 
@@ -147,6 +162,7 @@ def render_page(content: ReportContent) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    markup = jinja2.utils.markupsafe.Markup
     scripts = _read_scripts()
     page: str = environment.get_template("page.html.j2").render(
         content=content,
@@ -154,11 +170,12 @@ def render_page(content: ReportContent) -> str:
         tiles=list_tiles(content),
         policy=_write_policy(scripts),
         # Our own files and escaped JSON: what may stand in the page as it is.
-        scripts=[jinja2.utils.markupsafe.Markup(script) for script in scripts],
-        style=jinja2.utils.markupsafe.Markup(_read_part("templates", "page.css")),
-        dark=jinja2.utils.markupsafe.Markup(embed_json(DARK)),
-        embed_figure=lambda figure: jinja2.utils.markupsafe.Markup(_embed_figure(figure)),
-        embed_table=lambda table: jinja2.utils.markupsafe.Markup(table.to_embedded()),
+        scripts=[markup(script) for script in scripts],
+        style=markup(_read_part("templates", "page.css")),
+        dark=markup(embed_json(DARK)),
+        embed_figure=lambda figure: markup(_embed_figure(figure)),
+        embed_table=lambda table: markup(table.to_embedded()),
+        link_doi=lambda sentence: _link_doi(sentence, markup),
         version=__version__,
     )
     return page

@@ -121,10 +121,10 @@ def write_value(value: object, kind: Kind) -> str:
     Examples
     --------
     >>> write_value(12345.0, "integer"), write_value(0.98765, "score"), write_value(None, "number")
-    ('12,345', '0.99', '–')
+    ('12,345', '0.99', '-')
     """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
+        return "-"
     if kind == "text" or not isinstance(value, int | float):
         return str(value)
     if kind == "integer":
@@ -191,7 +191,7 @@ def _to_compact(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
 
 
 def embed_json(value: Any) -> str:  # noqa: ANN401 - anything JSON can hold
-    """Write JSON that may stand inside a script element.
+    r"""Write JSON that may stand inside a script element.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def embed_json(value: Any) -> str:  # noqa: ANN401 - anything JSON can hold
     Examples
     --------
     >>> embed_json({"label": "</script>"})
-    '{"label":"\\\\u003c/script\\\\u003e"}'
+    '{"label":"\\u003c/script\\u003e"}'
     """
     text = value
     if not isinstance(value, str):

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 
 from expressome.reporting.figures.frame import (
-    colour_scale,
     faded,
     load_plotly,
     new_figure,
     reference_line,
 )
-from expressome.reporting.figures.samples import _colour_bar, _grid_axes, _pairs
+from expressome.reporting.figures.grid import draw_cells, name_axis
 from expressome.reporting.palette import CATEGORIES, MUTED, plot_text
 
 __all__ = [
@@ -160,43 +159,25 @@ def draw_confusion(confusion: pd.DataFrame) -> Any:  # noqa: ANN401
     plotly.graph_objects.Figure
         Colour: share of the true label's samples.
     """
-    objects = load_plotly()
     counts = confusion.to_numpy(float)
     totals = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
-    grid = objects.Heatmap(
-        z=share,
-        zmin=0,
-        zmax=1,
-        colorscale=colour_scale(),
-        xgap=1,
-        ygap=1,
-        customdata=_pairs_of(confusion),
-        hovertemplate="<b>%{customdata[0]}</b> called <b>%{customdata[1]}</b><br>"
-        "%{customdata[2]} samples (%{z:.0%})<extra></extra>",
-        colorbar=_colour_bar("share of the true label"),
+    rows, columns = list(confusion.index), list(confusion.columns)
+    grid = draw_cells(
+        share,
+        counts,
+        keys=(rows, columns),
+        hover="<b>%{y}</b> called <b>%{x}</b><br>%{customdata:,} samples (%{z:.0%})",
+        title="share of the true label",
     )
-    axes = _grid_axes([str(key) for key in confusion.index])
-    columns = _grid_axes([str(key) for key in confusion.columns])
     return new_figure(
         [grid],
         x="predicted",
         y="true",
-        height=min(max(340, 17 * len(confusion) + 170), 900),
-        xaxis=columns["xaxis"],
-        yaxis=axes["yaxis"],
+        height=min(max(340, 17 * len(rows) + 160), 900),
+        xaxis=name_axis(columns),
+        yaxis=name_axis(rows, vertical=True),
     )
-
-
-def _pairs_of(confusion: pd.DataFrame) -> list[list[list[str]]]:
-    names = [plot_text(key) for key in confusion.index]
-    columns = [plot_text(key) for key in confusion.columns]
-    if names == columns:
-        return _pairs(names, confusion.to_numpy(float))
-    return [
-        [[name, column, f"{n:,.0f}"] for column, n in zip(columns, line, strict=True)]
-        for name, line in zip(names, confusion.to_numpy(float), strict=True)
-    ]
 
 
 def draw_reliability(reliability: pd.DataFrame) -> Any:  # noqa: ANN401

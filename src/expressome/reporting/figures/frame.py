@@ -19,6 +19,7 @@ __all__ = [
     "load_plotly",
     "new_figure",
     "outline",
+    "reference_line",
 ]
 
 
@@ -69,13 +70,20 @@ def load_plotly() -> Any:  # noqa: ANN401 - plotly is not typed
     try:
         import plotly.graph_objects as objects
     except ImportError:
-        msg = "a report needs plotly and jinja2; install them with: pip install 'expressome[report]'"
+        msg = (
+            "a report needs plotly and jinja2; install them with: pip install 'expressome[report]'"
+        )
         raise MissingExtraError(msg) from None
     return objects
 
 
 def new_figure(
-    traces: list[Any], *, x: str = "", y: str = "", height: int = 340, **layout: Any  # noqa: ANN401
+    traces: list[Any],
+    *,
+    x: str = "",
+    y: str = "",
+    height: int = 340,
+    **layout: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
     """Put traces into the frame that all figures share.
 
@@ -113,12 +121,21 @@ def new_figure(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": TEXT, "size": 12, "family": "system-ui, sans-serif"},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "itemsizing": "constant",
+            "font": {"size": 12},
+        },
         "hoverlabel": {"align": "left", "namelength": -1},
         "bargap": 0.04,
         "dragmode": "zoom",
     }
-    settings |= {name: value for name, value in layout.items() if not name.startswith(("xaxis", "yaxis"))}
+    settings |= {
+        name: value for name, value in layout.items() if not name.startswith(("xaxis", "yaxis"))
+    }
     figure = objects.Figure(data=traces, layout=settings)
     figure.update_xaxes(axis | {"showgrid": False}).update_xaxes(layout.get("xaxis", {}))
     figure.update_yaxes(axis).update_yaxes(layout.get("yaxis", {}))
@@ -166,11 +183,18 @@ def histogram_table(histogram: Histogram, quantity: str, counted: str) -> pd.Dat
 
 def reference_line(value: float, name: str, *, vertical: bool = True) -> dict[str, Any]:
     """Give a thin dashed line across the figure, with its name."""
+    label: dict[str, Any] = {
+        "text": name,
+        "font": {"color": TEXT, "size": 11},
+        "textposition": "end",
+    }
+    if vertical:
+        label |= {"textangle": 0, "xanchor": "left", "yanchor": "top", "padding": 6}
     ends = {"x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "paper"}
     if not vertical:
         ends = {"y0": value, "y1": value, "x0": 0, "x1": 1, "xref": "paper"}
     return {
         "type": "line",
         "line": {"color": MUTED, "width": 1.5, "dash": "dash"},
-        "label": {"text": name, "font": {"color": TEXT, "size": 11}, "textposition": "end"},
+        "label": label,
     } | ends

@@ -11,8 +11,8 @@ from expressome.reporting.palette import CATEGORIES, plot_text
 
 __all__ = ["draw_gene_plane"]
 
-# Genes named in the figure.
-_N_NAMED = 12
+# Genes named in the figure at most; a name that would cover another is left to hovering.
+_N_NAMED = 16
 
 
 def draw_gene_plane(density: Density, genes: pd.DataFrame) -> Any:  # noqa: ANN401
@@ -24,7 +24,7 @@ def draw_gene_plane(density: Density, genes: pd.DataFrame) -> Any:  # noqa: ANN4
         Genes in the plane of log10 `p95_ratio` and `mean_cosine`.
     genes
         The genes drawn as points, columns ``symbol``, ``p95_ratio``,
-        ``mean_cosine``; the first twelve are named.
+        ``mean_cosine``; up to 16 are named.
 
     Returns
     -------
@@ -41,6 +41,7 @@ def draw_gene_plane(density: Density, genes: pd.DataFrame) -> Any:  # noqa: ANN4
         colorscale=_visible_scale(),
         showscale=False,
         hovertemplate="%{customdata:,} genes here<extra></extra>",
+        hoverongaps=False,
         name="all genes",
     )
     symbols = [plot_text(symbol, 20) for symbol in genes["symbol"]]
@@ -49,10 +50,12 @@ def draw_gene_plane(density: Density, genes: pd.DataFrame) -> Any:  # noqa: ANN4
         y=genes["mean_cosine"],
         mode="markers+text",
         name="best in both ranks",
-        text=[*symbols[:_N_NAMED], *[""] * (len(symbols) - _N_NAMED)],
+        text=_names_apart(symbols, genes, density),
         textposition="top center",
         textfont={"size": 11},
-        customdata=[[s, f"{ratio:.3g}"] for s, ratio in zip(symbols, genes["p95_ratio"], strict=True)],
+        customdata=[
+            [s, f"{ratio:.3g}"] for s, ratio in zip(symbols, genes["p95_ratio"], strict=True)
+        ],
         marker={"size": 7, "color": CATEGORIES[1], "symbol": "diamond", "line": {"width": 0}},
         hovertemplate="<b>%{customdata[0]}</b><br>signal %{customdata[1]}<br>"
         "mean cosine %{y:.3f}<extra></extra>",
@@ -81,3 +84,18 @@ def _visible_scale() -> list[list[Any]]:
     """Leave out the palest colour: one gene must show on the page."""
     scale = [colour for _, colour in colour_scale()[1:]]
     return [[i / (len(scale) - 1), colour] for i, colour in enumerate(scale)]
+
+
+def _names_apart(symbols: list[str], genes: pd.DataFrame, density: Density) -> list[str]:
+    """Name the best genes, leaving out names that would lie on one another."""
+    x = np.log10(genes["p95_ratio"].to_numpy(float))
+    y = genes["mean_cosine"].to_numpy(float)
+    wide = 0.075 * np.ptp(density.x_edges)
+    high = 0.04 * np.ptp(density.y_edges)
+    named: list[int] = []
+    for i in range(len(symbols)):
+        if len(named) < _N_NAMED and all(
+            abs(x[i] - x[j]) > wide or abs(y[i] - y[j]) > high for j in named
+        ):
+            named.append(i)
+    return [symbol if i in named else "" for i, symbol in enumerate(symbols)]

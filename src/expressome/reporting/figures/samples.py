@@ -1,15 +1,29 @@
 """Figures of the data section: labels, co-occurrence, distributions, map."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from expressome.reporting.content import Histogram
-from expressome.reporting.figures.frame import colour_scale, faded, load_plotly, new_figure
+from expressome.reporting.figures.frame import (
+    faded,
+    load_plotly,
+    new_figure,
+    reference_line,
+)
+from expressome.reporting.figures.grid import draw_cells, name_axis
 from expressome.reporting.palette import CATEGORIES, MUTED, SYMBOLS, plot_text
 
-__all__ = ["N_BARS", "draw_cooccurrence", "draw_histogram", "draw_label_counts", "draw_plane"]
+__all__ = [
+    "N_BARS",
+    "draw_cooccurrence",
+    "draw_histogram",
+    "draw_label_counts",
+    "draw_plane",
+    "write_number",
+]
 
 # Bars that fit a page at a readable size; the table lists every label.
 N_BARS = 40
@@ -54,7 +68,8 @@ def draw_label_counts(labels: pd.DataFrame) -> Any:  # noqa: ANN401
                     [plot_text(key), f"{n:,}"]
                     for key, n in zip(shown.index[rows], shown["n_studies"][rows], strict=True)
                 ],
-                hovertemplate="<b>%{customdata[0]}</b><br>%{x:,} samples in %{customdata[1]} studies"
+                hovertemplate="<b>%{customdata[0]}</b><br>%{x:,} samples in "
+                "%{customdata[1]} studies"
                 "<extra></extra>",
             )
         )
@@ -90,7 +105,6 @@ def draw_cooccurrence(cooccurrence: pd.DataFrame) -> Any:  # noqa: ANN401
     plotly.graph_objects.Figure
         Colour: share of the row label's samples that carry the column label too.
     """
-    objects = load_plotly()
     counts = cooccurrence.to_numpy(float)
     share = np.divide(
         counts,
@@ -99,54 +113,23 @@ def draw_cooccurrence(cooccurrence: pd.DataFrame) -> Any:  # noqa: ANN401
         where=np.diag(counts)[:, None] > 0,
     )
     np.fill_diagonal(share, np.nan)
-    names = [plot_text(key) for key in cooccurrence.index]
-    grid = objects.Heatmap(
-        z=share,
-        zmin=0,
-        zmax=1,
-        colorscale=colour_scale(),
-        xgap=1,
-        ygap=1,
-        customdata=_pairs(names, counts),
-        hovertemplate="<b>%{customdata[0]}</b> and <b>%{customdata[1]}</b><br>"
-        "%{customdata[2]} samples (%{z:.0%} of the first)<extra></extra>",
-        colorbar=_colour_bar("share"),
+    keys = list(cooccurrence.index)
+    grid = draw_cells(
+        share,
+        counts,
+        keys=(keys, keys),
+        hover="<b>%{y}</b> and <b>%{x}</b><br>%{customdata:,} samples (%{z:.0%} of the first)",
+        title="share of the row's label",
     )
-    side = max(320, 16 * len(names) + 180)
-    return new_figure([grid], height=min(side, 860), **_grid_axes(list(cooccurrence.index)))
+    return new_figure(
+        [grid],
+        height=min(max(320, 17 * len(keys) + 160), 860),
+        xaxis=name_axis(keys),
+        yaxis=name_axis(keys, vertical=True),
+    )
 
 
-def _colour_bar(title: str) -> dict[str, Any]:
-    return {
-        "title": {"text": title, "side": "right", "font": {"size": 12}},
-        "thickness": 10,
-        "len": 0.6,
-        "outlinewidth": 0,
-        "tickformat": ".0%",
-    }
-
-
-def _pairs(names: list[str], counts: Any) -> list[list[list[str]]]:  # noqa: ANN401
-    return [
-        [[row, column, f"{n:,.0f}"] for column, n in zip(names, line, strict=True)]
-        for row, line in zip(names, counts, strict=True)
-    ]
-
-
-def _grid_axes(keys: list[str]) -> dict[str, Any]:
-    """Name rows and columns; above 60 labels only hovering tells the names."""
-    position = list(range(len(keys)))
-    shown = {"tickvals": position, "ticktext": [plot_text(key, 22) for key in keys]}
-    if len(keys) > 60:
-        shown = {"tickvals": [], "ticktext": []}
-    common = shown | {"showgrid": False, "ticks": "", "constrain": "domain"}
-    return {
-        "xaxis": common | {"tickangle": -50},
-        "yaxis": common | {"autorange": "reversed"},
-    }
-
-
-def draw_histogram(  # noqa: PLR0913 - the words on a figure are its parameters
+def draw_histogram(
     histogram: Histogram,
     *,
     x: str,
@@ -175,33 +158,46 @@ def draw_histogram(  # noqa: PLR0913 - the words on a figure are its parameters
     plotly.graph_objects.Figure
         One bar per bin.
     """
-    from expressome.reporting.figures.frame import reference_line
-
     objects = load_plotly()
     edges = 10**histogram.edges if log10 else histogram.edges
-    spans = [
-        [_write(low), _write(high)] for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    spans = [[write_number(low), write_number(high)] for low, high in pairwise(edges)]
     bars = objects.Bar(
         x=(histogram.edges[1:] + histogram.edges[:-1]) / 2,
         y=histogram.counts,
         width=np.diff(histogram.edges) * 0.94,
         marker=faded(CATEGORIES[0]),
         customdata=spans,
-        hovertemplate=f"%{{customdata[0]}} to %{{customdata[1]}}<br>%{{y:,}} {counted}<extra></extra>",
+        hovertemplate="%{customdata[0]} to %{customdata[1]}<br>"
+        f"%{{y:,}} {counted}<extra></extra>",
     )
     axis: dict[str, Any] = {}
     if log10:
         powers = np.arange(np.floor(histogram.edges[0]), np.ceil(histogram.edges[-1]) + 1)
-        axis = {"tickvals": powers, "ticktext": [_write(10**power) for power in powers]}
+        axis = {"tickvals": powers, "ticktext": [write_number(10**power) for power in powers]}
     shapes = [reference_line(cut, cut_name)] if cut is not None else []
     return new_figure(
         [bars], x=x, y=counted, height=260, xaxis=axis, shapes=shapes, showlegend=False
     )
 
 
-def _write(value: float) -> str:
-    """Write a number as people do: 1.5 M, 20 k, 0.25."""
+def write_number(value: float) -> str:
+    """Write a number as people do, with three digits and a unit.
+
+    Parameters
+    ----------
+    value
+        Any number.
+
+    Returns
+    -------
+    str
+        Such as ``"1.5 M"``.
+
+    Examples
+    --------
+    >>> write_number(20_000), write_number(0.25)
+    ('20 k', '0.25')
+    """
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size * 0.9995:
             return f"{value / size:.3g} {unit}"

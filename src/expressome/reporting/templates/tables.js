@@ -5,7 +5,7 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
 function writeValue(value, kind) {
-  if (value === null) return "–";
+  if (value === null) return "-";
   if (kind === "integer") return whole.format(value);
   if (kind === "score") return value.toFixed(2);
   return kind === "number" ? three.format(value) : String(value);

@@ -80,10 +80,10 @@ def share(part: float, whole: float) -> str:
     Examples
     --------
     >>> share(21, 50), share(1, 400), share(0, 0)
-    ('42%', '0.25%', '–')
+    ('42%', '0.25%', '-')
     """
     if not whole:
-        return "–"
+        return "-"
     percent = 100 * part / whole
     return f"{percent:.0f}%" if percent >= 10 or percent == 0 else f"{percent:.2g}%"
 
@@ -104,11 +104,11 @@ def list_tiles(content: ReportContent) -> list[Tile]:
     tiles = _size_tiles(content.samples)
     results = content.classification
     if results is not None and "test" in results.scores.index:
-        score = float(results.scores.loc["test", "f1_samples"])
+        f1 = results.scores["f1_samples"].astype(float)
+        score = f1["test"]
         note = "on studies the model never saw"
         if results.leak:
-            leak = float(results.scores.loc[results.leak, "f1_samples"])
-            note += f"; a random split would claim {leak:.2f}"
+            note += f"; a random split would claim {f1[results.leak]:.2f}"
         tiles.append(Tile(f"{score:.2f}", "F1 on unseen studies", note))
     if content.predictions is not None:
         made = content.predictions
