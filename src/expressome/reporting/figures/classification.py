@@ -46,8 +46,8 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
         error = {
             "type": "data",
             "symmetric": False,
-            "array": np.nan_to_num(high - value),
-            "arrayminus": np.nan_to_num(value - low),
+            "array": high - value,
+            "arrayminus": value - low,
             "thickness": 1.5,
             "width": 4,
         }
@@ -60,9 +60,10 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
         error_x=error,
         marker=faded(CATEGORIES[0]) | {"color": colours},
         text=[f"{score:.2f}" for score in value],
-        textposition="inside",
+        textposition="auto",
+        textangle=0,
         insidetextanchor="start",
-        textfont={"color": "#FFFFFF"},
+        insidetextfont={"color": "#FFFFFF"},
         customdata=[plot_text(name) for name in scores.index],
         hovertemplate="<b>%{customdata}</b><br>F1 %{x:.3f}<extra></extra>",
     )
@@ -100,6 +101,7 @@ def draw_label_scores(per_label: pd.DataFrame) -> Any:  # noqa: ANN401
     weak = per_label["f1"].fillna(0).to_numpy() < 0.5
     names = [plot_text(key, 22) for key in per_label.index]
     named = _names_to_show(per_label)
+    spread = 20 if len(per_label) <= 60 else 10
     points = objects.Scatter(
         x=per_label["recall"],
         y=per_label["precision"],
@@ -108,7 +110,7 @@ def draw_label_scores(per_label: pd.DataFrame) -> Any:  # noqa: ANN401
         textposition="top center",
         textfont={"size": 11},
         marker={
-            "size": 7 + 22 * np.sqrt(support / max(support.max(initial=1), 1)),
+            "size": 6 + spread * np.sqrt(support / max(support.max(initial=1), 1)),
             "color": [CATEGORIES[4] if is_weak else CATEGORIES[0] for is_weak in weak],
             "symbol": ["diamond" if is_weak else "circle" for is_weak in weak],
             "opacity": 0.75,
@@ -127,7 +129,7 @@ def draw_label_scores(per_label: pd.DataFrame) -> Any:  # noqa: ANN401
         [points],
         x="recall: share of the label's samples found",
         y="precision: share of the calls that are right",
-        height=440,
+        height=420,
         showlegend=False,
         xaxis=axis,
         yaxis=axis,
@@ -135,12 +137,14 @@ def draw_label_scores(per_label: pd.DataFrame) -> Any:  # noqa: ANN401
 
 
 def _names_to_show(per_label: pd.DataFrame) -> list[bool]:
-    """Name the weakest labels, and those that sit apart, so that names do not pile up."""
+    """Name the weakest labels, up to 16, and only where names do not pile up."""
     taken: list[tuple[float, float]] = []
     show = dict.fromkeys(per_label.index, False)
     for key, row in per_label.sort_values("f1").iterrows():
         place = (float(row["recall"]), float(row["precision"]))
-        if all(abs(place[0] - x) > 0.16 or abs(place[1] - y) > 0.055 for x, y in taken):
+        if len(taken) < 16 and all(
+            abs(place[0] - x) > 0.16 or abs(place[1] - y) > 0.055 for x, y in taken
+        ):
             show[key] = True
             taken.append(place)
     return list(show.values())

@@ -12,6 +12,7 @@ from expressome.reporting.content import Histogram
 from expressome.reporting.palette import GRID, MUTED, SEQUENTIAL, TEXT
 
 __all__ = [
+    "EVEN_LEGEND",
     "Figure",
     "colour_scale",
     "faded",
@@ -21,6 +22,11 @@ __all__ = [
     "outline",
     "reference_line",
 ]
+
+
+# Above the figure, so that it never covers a mark; marks of one size where sizes differ.
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}}
+EVEN_LEGEND = LEGEND | {"itemsizing": "constant"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +127,7 @@ def new_figure(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": TEXT, "size": 12, "family": "system-ui, sans-serif"},
-        "legend": {
-            "orientation": "h",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "x": 0,
-            "itemsizing": "constant",
-            "font": {"size": 12},
-        },
+        "legend": LEGEND,
         "hoverlabel": {"align": "left", "namelength": -1},
         "bargap": 0.04,
         "dragmode": "zoom",

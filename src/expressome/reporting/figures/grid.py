@@ -43,6 +43,7 @@ def draw_cells(
     plotly trace
         A heatmap on axes of categories.
     """
+    gap = 1 if len(keys[0]) <= _N_NAMED else 0
     rows, columns = ([plot_text(key) for key in side] for side in keys)
     return load_plotly().Heatmap(
         x=columns,
@@ -51,8 +52,8 @@ def draw_cells(
         zmin=0,
         zmax=1,
         colorscale=colour_scale(),
-        xgap=1,
-        ygap=1,
+        xgap=gap,
+        ygap=gap,
         customdata=counts,
         hovertemplate=f"{hover}<extra></extra>",
         hoverongaps=False,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from expressome.reporting.content import Predictions
 from expressome.reporting.figures.frame import faded, load_plotly, new_figure
-from expressome.reporting.figures.samples import N_BARS
+from expressome.reporting.figures.samples import N_BARS, bar_height
 from expressome.reporting.palette import CATEGORIES, MUTED, plot_text
 
 __all__ = ["draw_confidence", "draw_predicted_labels"]
@@ -44,7 +44,7 @@ def draw_predicted_labels(counts: pd.DataFrame) -> Any:  # noqa: ANN401
     return new_figure(
         [bars],
         x="samples without annotation",
-        height=96 + 19 * max(len(shown), 3),
+        height=bar_height(len(shown)),
         showlegend=False,
         margin={"l": 56, "r": 48, "t": 12, "b": 48},
         xaxis={"showgrid": True, "rangemode": "tozero"},

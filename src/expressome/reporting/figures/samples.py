@@ -8,6 +8,7 @@ import pandas as pd
 
 from expressome.reporting.content import Histogram
 from expressome.reporting.figures.frame import (
+    EVEN_LEGEND,
     faded,
     load_plotly,
     new_figure,
@@ -18,6 +19,7 @@ from expressome.reporting.palette import CATEGORIES, MUTED, SYMBOLS, plot_text
 
 __all__ = [
     "N_BARS",
+    "bar_height",
     "draw_cooccurrence",
     "draw_histogram",
     "draw_label_counts",
@@ -29,8 +31,9 @@ __all__ = [
 N_BARS = 40
 
 
-def _bar_height(n_bars: int) -> int:
-    return 96 + 19 * max(n_bars, 3)
+def bar_height(n_bars: int) -> int:
+    """Give the height in pixels of a figure with so many bars."""
+    return 96 + 19 * max(min(n_bars, N_BARS), 3)
 
 
 def draw_label_counts(labels: pd.DataFrame) -> Any:  # noqa: ANN401
@@ -83,7 +86,7 @@ def draw_label_counts(labels: pd.DataFrame) -> Any:  # noqa: ANN401
     return new_figure(
         traces,
         x="samples",
-        height=_bar_height(len(shown)),
+        height=bar_height(len(shown)),
         yaxis=ticks,
         xaxis={"showgrid": True, "rangemode": "tozero"},
         margin={"l": 56, "r": 48, "t": 12, "b": 48},
@@ -191,20 +194,20 @@ def write_number(value: float) -> str:
     Returns
     -------
     str
-        Such as ``"1.5 M"``.
+        Such as ``"1.5M"``.
 
     Examples
     --------
     >>> write_number(20_000), write_number(0.25)
-    ('20 k', '0.25')
+    ('20k', '0.25')
     """
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size * 0.9995:
-            return f"{value / size:.3g} {unit}"
+            return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"
 
 
-def draw_plane(plane: pd.DataFrame, explained: tuple[float, float]) -> Any:  # noqa: ANN401
+def draw_plane(plane: pd.DataFrame, explained: tuple[float, float], *, height: int = 460) -> Any:  # noqa: ANN401
     """Draw samples in the plane of two principal components, coloured by label.
 
     Parameters
@@ -214,6 +217,8 @@ def draw_plane(plane: pd.DataFrame, explained: tuple[float, float]) -> Any:  # n
         thousand rows. Groups named ``other labels`` and ``unlabelled`` are drawn grey.
     explained
         Share of the variance on each axis.
+    height
+        Height in pixels.
 
     Returns
     -------
@@ -255,5 +260,6 @@ def draw_plane(plane: pd.DataFrame, explained: tuple[float, float]) -> Any:  # n
         traces,
         x=f"component 1 ({explained[0]:.0%} of the variance)",
         y=f"component 2 ({explained[1]:.0%})",
-        height=460,
+        height=height,
+        legend=EVEN_LEGEND,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from expressome.reporting.content import Histogram
-from expressome.reporting.figures.frame import load_plotly, new_figure, outline
+from expressome.reporting.figures.frame import EVEN_LEGEND, load_plotly, new_figure, outline
 from expressome.reporting.palette import CATEGORIES, MUTED, SYMBOLS, plot_text
 
 __all__ = ["draw_distances", "draw_fidelity", "draw_synthetic_plane", "draw_training"]
@@ -59,6 +59,7 @@ def draw_synthetic_plane(plane: pd.DataFrame, explained: tuple[float, float]) ->
         x=f"component 1 ({explained[0]:.0%} of the variance of real samples)",
         y=f"component 2 ({explained[1]:.0%})",
         height=460,
+        legend=EVEN_LEGEND,
     )
 
 

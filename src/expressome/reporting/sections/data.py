@@ -6,7 +6,7 @@ import pandas as pd
 from expressome.reporting import figures
 from expressome.reporting.content import Histogram, Samples
 from expressome.reporting.figures.frame import Figure, histogram_table
-from expressome.reporting.figures.samples import N_BARS, write_number
+from expressome.reporting.figures.samples import N_BARS, bar_height, write_number
 from expressome.reporting.section import Section, share
 from expressome.reporting.tables import Column, Table
 
@@ -72,6 +72,8 @@ def _map(samples: Samples) -> Figure | None:
     if samples.plane is None:
         return None
     shown = len(samples.plane)
+    # As tall as the bars beside it.
+    height = min(max(460, bar_height(len(samples.labels))), 720)
     return Figure(
         "sample-map",
         "Map of the samples",
@@ -79,7 +81,7 @@ def _map(samples: Samples) -> Figure | None:
         "of their own. Click a name to hide it, drag to zoom.",
         f"{shown:,} of {samples.n_samples:,} samples in the plane of the first two principal "
         f"components, which hold {sum(samples.explained):.0%} of the variance of the genes used.",
-        figures.draw_plane(samples.plane, samples.explained),
+        figures.draw_plane(samples.plane, samples.explained, height=height),
         samples.plane,
         is_wide=samples.labels.empty,
     )
