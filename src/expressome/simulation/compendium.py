@@ -99,7 +99,7 @@ def simulate_compendium(  # noqa: PLR0913 - sizes, seed and where to
     path
         The new file, layout v2.6.
     n_samples, n_studies
-        Size. All 30 labels occur from 92 studies on.
+        Size. All 30 labels occur from 96 studies on.
     unlabelled
         Share of samples that no list names.
     seed

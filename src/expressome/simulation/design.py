@@ -21,6 +21,8 @@ _RARE_STUDIES = (3, 4)
 _RARE_SAMPLES = (3, 6)
 # Half of the unlabelled samples come in studies that nobody annotated.
 _WHOLE_STUDY_SHARE = 0.5
+# No label loses so many studies to that that fewer than this many keep it.
+_LABELLED_STUDIES = 4
 # Share of studies whose series are part of a super-series and list both ids.
 _SUPER_SERIES_SHARE = 0.06
 # Share of cell-line studies that the tissue's list names as well.
@@ -92,7 +94,7 @@ def design_compendium(
             "study": study,
             "material": material,
             "is_labelled": ~_draw_unlabelled(
-                study, is_rare[material], unlabelled=unlabelled, rng=rng
+                study, material, is_rare[material], unlabelled=unlabelled, rng=rng
             ),
             "listed_twice": _draw_listed_twice(study, material, materials, rng=rng),
         },
@@ -173,6 +175,7 @@ def _share_out(
 
 def _draw_unlabelled(
     study: NDArray[np.intp],
+    material: NDArray[np.intp],
     is_rare: NDArray[np.bool_],
     *,
     unlabelled: float,
@@ -180,13 +183,18 @@ def _draw_unlabelled(
 ) -> NDArray[np.bool_]:
     """Leave out whole studies first, then single samples; rare labels keep theirs."""
     n_wanted = round(unlabelled * len(study))
-    hosts = set(study[is_rare].tolist())
     left_out = np.zeros(len(study), dtype=bool)
+    pairs = {(int(s), int(k)) for s, k in zip(study, material, strict=True)}
+    n_studies = np.bincount([k for _, k in pairs], minlength=int(material.max()) + 1)
+    hosts = set(study[is_rare].tolist())
     for s in rng.permutation(np.unique(study)):
+        held = np.unique(material[study == s])
+        spared = int(s) in hosts or (n_studies[held] <= _LABELLED_STUDIES).any()
         if left_out.sum() >= _WHOLE_STUDY_SHARE * n_wanted:
             break
-        if int(s) not in hosts:
+        if not spared:
             left_out |= study == s
+            n_studies[held] -= 1
     others = np.flatnonzero(~left_out & ~is_rare)
     n_more = min(max(0, n_wanted - int(left_out.sum())), len(others))
     left_out[rng.choice(others, n_more, replace=False)] = True

@@ -112,7 +112,7 @@ def choose_materials(n_studies: int) -> tuple[Material, ...]:
     Returns
     -------
     tuple of Material
-        At least six; all 30 from 92 studies on.
+        At least six; all 30 from 96 studies on.
 
     Examples
     --------
