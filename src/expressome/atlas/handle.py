@@ -26,7 +26,7 @@ from expressome.blocks import prefetch, row_spans
 from expressome.engine import Resources, map_blocks
 from expressome.errors import AtlasError, ShapeError
 from expressome.outputs import check_input
-from expressome.results import LABEL_FIELDS, LabelMatrix, Target
+from expressome.results import LABEL_FIELDS, LabelMatrix, Target, to_json
 
 __all__ = ["Atlas", "open_atlas"]
 
@@ -312,6 +312,37 @@ class Atlas:
             )
             raise ShapeError(msg)
         replace_element(self.path, f"obsm/{name}", np.asarray(values))
+
+    def write_note(self, name: str, content: Mapping[str, Any]) -> None:
+        """Store plain values beside the atlas's own section, such as a manifest.
+
+        Parameters
+        ----------
+        name
+            What it is about; an older note of that name is replaced.
+        content
+            What JSON can hold.
+        """
+        text = to_json(content)
+        replace_element(self.path, f"{SECTION}/note_{name}", text)
+
+    def read_note(self, name: str) -> dict[str, Any]:
+        """Read what `write_note` stored; empty if there is none.
+
+        Parameters
+        ----------
+        name
+            What it is about.
+
+        Returns
+        -------
+        dict
+            Plain values.
+        """
+        if not (self.path / SECTION / f"note_{name}").is_dir():
+            return {}
+        found: dict[str, Any] = json.loads(str(self.element(f"{SECTION}/note_{name}")))
+        return found
 
     def _update(self, name: str, table: pd.DataFrame, columns: pd.DataFrame) -> None:
         if not table.index.equals(pd.Index([str(i) for i in columns.index])):

@@ -82,6 +82,7 @@ def create_root(path: Path) -> Any:  # noqa: ANN401 - zarr's group
         for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
             if name not in root:
                 write(root, name, {})
+        write(root, SECTION, {})
     return root
 
 

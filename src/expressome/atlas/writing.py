@@ -230,8 +230,8 @@ def create_atlas(
         except (ExpressomeError, KeyboardInterrupt):
             remove_path(folder)
             raise
-        (folder / _RECORDS).unlink()
-        (folder / _LOCK).unlink()
+        for hidden in folder.glob(".*"):
+            remove_path(hidden)
         replace_path(folder, place)
 
 

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from expressome.blocks import as_blocks, tiles
 from expressome.errors import InvalidValueError
 
-__all__ = ["GeneSignal", "mean_over_samples", "signal"]
+__all__ = ["GeneSignal", "mean_over_samples", "signal", "upper_percentile"]
+
+# Genes whose percentile is taken together: few, so that float64 copies stay small.
+_GENES_AT_ONCE = 16
 
 Values = NDArray[Any]
 
@@ -63,20 +66,39 @@ def mean_over_samples(values: Values) -> NDArray[np.float64]:
 
 
 def upper_percentile(values: Values, percentile: float) -> NDArray[np.float64]:
-    """Percentile per gene over the samples that measured it, linear as numpy's default."""
-    by_gene = np.ascontiguousarray(values.T, np.float64)
-    result = np.full(len(by_gene), np.nan)
-    is_measured = ~np.isnan(by_gene)
-    is_complete = is_measured.all(axis=1)
-    if len(values) and is_complete.any():
-        result[is_complete] = np.percentile(by_gene[is_complete], percentile, axis=1)
-    for g in np.flatnonzero(~is_complete & is_measured.any(axis=1)):
-        result[g] = np.percentile(by_gene[g, is_measured[g]], percentile)
+    """Give a percentile of each gene over the samples that measured it.
+
+    Parameters
+    ----------
+    values
+        Shape (n_samples, n_genes); NaN where a gene was not measured.
+    percentile
+        In 0-100.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n_genes,), with numpy's default interpolation.
+
+    Examples
+    --------
+    >>> upper_percentile(np.array([[1.0], [2.0], [np.nan]]), 50)
+    array([1.5])
+    """
+    result = np.full(values.shape[1], np.nan)
+    for start in range(0, values.shape[1], _GENES_AT_ONCE):
+        by_gene = np.ascontiguousarray(values[:, start : start + _GENES_AT_ONCE].T, np.float64)
+        is_measured = ~np.isnan(by_gene)
+        if is_measured.all() and len(values):
+            result[start : start + len(by_gene)] = np.percentile(by_gene, percentile, axis=1)
+            continue
+        for g in np.flatnonzero(is_measured.any(axis=1)):
+            result[start + g] = np.percentile(by_gene[g, is_measured[g]], percentile)
     return result
 
 
 def signal(
-    values: Values, *, percentile: float = 95, ratio_values: Values | None = None
+    values: Values, *, percentile: float = 95, multiplier: NDArray[Any] | None = None
 ) -> GeneSignal:
     """Measure each gene's upper percentile, plain and as a ratio to its mean.
 
@@ -91,10 +113,10 @@ def signal(
         for that gene.
     percentile
         Which percentile, in 0-100; numpy's default (linear) interpolation.
-    ratio_values
-        The scale on which the ratio is taken, shape of `values`; `values` itself
-        by default. After division by a length in bp all values are near 0 and the
-        ratio is 1 to five digits, so give the values before the division.
+    multiplier
+        What each gene is multiplied by before the ratio is taken, such as the length
+        that values were divided by, shape (n_genes,). After division by a length in bp
+        all values are near 0 and the ratio is 1 to five digits.
 
     Returns
     -------
@@ -121,7 +143,6 @@ def signal(
         msg = f"percentile is {percentile}; choose one in 0-100"
         raise InvalidValueError(msg)
     values = next(as_blocks(values))
-    base = values if ratio_values is None else next(as_blocks(ratio_values))
+    scale = 1.0 if multiplier is None else np.asarray(multiplier, np.float64)
     p95 = upper_percentile(values, percentile)
-    upper = p95 if ratio_values is None else upper_percentile(base, percentile)
-    return GeneSignal(p95, (1 + upper) / (1 + mean_over_samples(base)))
+    return GeneSignal(p95, (1 + scale * p95) / (1 + scale * mean_over_samples(values)))

@@ -1,5 +1,6 @@
 """How alike the samples are that express a gene strongly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = [
     "NeighbourWindows",
     "combine_similarity",
     "find_neighbours",
+    "join_windows",
     "mean_cosine",
     "squared_norms",
     "sum_tile",
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 # Squared sums run over tiles of this many genes, whatever the block or worker.
-GENE_TILE = 256
+GENE_TILE = 128
 
 # Unit profiles of one column block stay within a core's own cache.
 _CACHE_BYTES = 2**19
@@ -133,6 +135,32 @@ def find_neighbours(
     return NeighbourWindows(rows, n_rows, n_detected)
 
 
+def join_windows(windows: Sequence[NeighbourWindows]) -> NeighbourWindows:
+    """Put the windows of consecutive blocks of genes together.
+
+    Parameters
+    ----------
+    windows
+        At least one.
+
+    Returns
+    -------
+    NeighbourWindows
+        All genes, in order.
+
+    Examples
+    --------
+    >>> one = NeighbourWindows(np.array([[0, 1]], np.int32), np.array([2]), np.array([2]))
+    >>> join_windows([one, one]).n_rows
+    array([2, 2])
+    """
+    return NeighbourWindows(
+        np.concatenate([part.rows for part in windows]),
+        np.concatenate([part.n_rows for part in windows]),
+        np.concatenate([part.n_detected for part in windows]),
+    )
+
+
 def squared_norms(values: Values) -> NDArray[np.float64]:
     """Sum each sample's squared values over one block of genes.
 
@@ -166,7 +194,7 @@ def sum_tile(
     Parameters
     ----------
     values
-        One tile of genes, shape (n_samples, <= 256), without NaN.
+        One tile of genes, shape (n_samples, <= 128), without NaN.
     inverse_norms
         1 / length of each sample's whole profile, 0 where it is 0; shape (n_samples,).
     windows
