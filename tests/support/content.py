@@ -80,7 +80,7 @@ def make_samples(rng, n_samples, n_labels):
         labels_per_sample=np.array([n_samples // 3, n_samples // 2, n_samples // 6]),
         cooccurrence=pd.DataFrame(both, index=names[:n_shown], columns=names[:n_shown]),
         depth=make_histogram(depth),
-        study_sizes=make_histogram(np.log10(rng.lognormal(2.4, 0.8, 400)), 24),
+        study_sizes=Histogram(np.array([1, 2, 3, 5, 9, 17, 33, 65]), rng.integers(1, 90, 7) * 1.0),
         detected=make_histogram(rng.normal(13_500, 1_800, n_samples)),
         single_cell=make_histogram(rng.beta(0.5, 6, n_samples), np.linspace(0, 1, 41)),
         n_single_cell=n_samples // 40,
@@ -90,15 +90,11 @@ def make_samples(rng, n_samples, n_labels):
 
 
 def make_normalization(rng, n_shown=120):
-    edges = np.linspace(0, 18, 73)
-    middle = (edges[1:] + edges[:-1]) / 2
+    points = np.linspace(0, 20, 120)
 
     def bell(shift, zero):
-        shape = np.exp(-0.5 * ((middle - 7 - shift) / 2.6) ** 2)
-        shape[0] = 0
-        shape *= (1 - zero) / shape.sum()
-        shape[0] = zero
-        return shape
+        body = (1 - zero) * np.exp(-0.5 * ((points - 7 - shift) / 2.6) ** 2) / 6.5
+        return body + zero * np.exp(-0.5 * (points / 0.5) ** 2) * 1.6
 
     before = np.array([bell(rng.normal(0, 1.2), rng.uniform(0.25, 0.45)) for _ in range(n_shown)])
     after = np.array([bell(rng.normal(0, 0.02), 0.34) for _ in range(n_shown)])
@@ -110,10 +106,10 @@ def make_normalization(rng, n_shown=120):
         effect[f"{name}_low"], effect[f"{name}_high"] = values * 0.7, values * 1.4
     return Normalization(
         recipe="log2-quantile-length",
-        edges_before=edges,
-        edges_after=edges,
+        points=points,
         before=before,
         after=after,
+        bandwidth=0.5,
         target=np.sort(np.maximum(0, rng.normal(5, 4, 400))),
         n_target_samples=1200,
         length_effect=effect,

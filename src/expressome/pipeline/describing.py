@@ -43,7 +43,8 @@ _N_POINTS = 4000
 _CITATIONS = {
     "quantile": "Bolstad BM, Irizarry RA, Astrand M, Speed TP. A comparison of normalization "
     "methods for high density oligonucleotide array data based on variance and bias. "
-    "Bioinformatics 19, 185-193 (2003). doi:10.1093/bioinformatics/19.2.185 (quantile normalisation)",
+    "Bioinformatics 19, 185-193 (2003). doi:10.1093/bioinformatics/19.2.185 "
+    "(quantile normalisation)",
     "length": "Frankish A, Diekhans M, Jungreis I, et al. GENCODE 2021. Nucleic Acids Research 49, "
     "D916-D923 (2021). doi:10.1093/nar/gkaa1087 (transcripts behind gene lengths)",
     "forest": "Breiman L. Random forests. Machine Learning 45, 5-32 (2001). "
@@ -203,7 +204,9 @@ def _state_facts(atlas: Atlas) -> dict[str, str]:
     """Name what the atlas is, in words."""
     described = atlas.description
     facts = {
-        name: str(described[name]) for name in ("species", "level", "unit") if described.get(name)
+        name: str(described[name])
+        for name in ("species", "level", "unit", "release")
+        if described.get(name)
     }
     return facts | {"recipe": atlas.recipe}
 

@@ -104,11 +104,11 @@ def _choose_rows(atlas: Atlas, rng: np.random.Generator) -> NDArray[np.intp]:
 
 def _undo_lengths(atlas: Atlas) -> Floats:
     """Give the factor per gene that undoes the division by length."""
-    if "length" not in atlas.recipe or "length_bp" not in atlas.var.columns:
+    parts = atlas.normalizer_parts
+    if not atlas.recipe.endswith("-length"):
         return np.ones(atlas.n_genes)
-    length_bp = atlas.var["length_bp"].to_numpy(np.float64)
-    unit = str(np.asarray(atlas.normalizer_parts.get("length_unit", "kb")))
-    return length_bp / 1000 if unit == "kb" else length_bp
+    length_bp: Floats = np.asarray(parts["length_bp"], dtype=np.float64)
+    return length_bp / 1000 if str(parts["length_unit"]) == "kb" else length_bp
 
 
 def _choose_genes(look: Floats) -> NDArray[np.intp]:

@@ -21,6 +21,11 @@ _N_COOCCURRING = 40
 _N_TARGET = 400
 _PLANE_CELLS = (60, 90)
 
+# Densities: whole counts lie log2(3/2) = 0.58 apart or closer from 1 read up, so that a
+# Gaussian of 0.5 joins them.
+_N_DENSITY = 120
+_BANDWIDTH = 0.5
+
 
 def bin_values(
     values: NDArray[np.float64], *, n_bins: int = 40, edges: NDArray[np.float64] | None = None
@@ -100,12 +105,18 @@ def tally_samples(atlas: Atlas, facts: Mapping[str, str]) -> Samples:
         cooccurrence=_count_together(matrix),
         depth=None if depth is None else bin_values(_log10(depth)),
         detected=None if detected is None else bin_values(detected),
-        study_sizes=bin_values(_log10(sizes.astype(np.float64)), n_bins=24),
+        study_sizes=bin_values(sizes.astype(np.float64), edges=_double(int(sizes.max(initial=1)))),
         single_cell=(
             None if single_cell is None else bin_values(single_cell, edges=np.linspace(0, 1, 41))
         ),
         n_single_cell=0 if single_cell is None else int((single_cell >= 0.5).sum()),
     )
+
+
+def _double(largest: int) -> NDArray[np.float64]:
+    """Give borders of bins that double: 1, 2, 3 to 4, 5 to 8, 9 to 16, ..."""
+    n_bins = int(np.ceil(np.log2(max(largest, 1)))) + 1
+    return np.concatenate([[1.0], 1.0 + 2.0 ** np.arange(n_bins)])
 
 
 def _tally_labels(matrix: LabelMatrix, studies: NDArray[np.int64]) -> pd.DataFrame:
@@ -165,14 +176,15 @@ def tally_normalization(
     # Only quantile recipes fit a target.
     target = atlas.target if "profile" in atlas.normalizer_parts else Target(np.zeros(0), 0)
     profile = target.profile
+    points = _place_points(recorded)
     ranks = np.linspace(0, profile.size - 1, min(_N_TARGET, profile.size)).astype(int)
     sources = atlas.var.get("length_source", pd.Series(dtype=object)).astype(str)
     return Normalization(
         recipe=atlas.recipe,
-        edges_before=np.asarray(recorded["edges_before"], dtype=np.float64),
-        edges_after=np.asarray(recorded["edges_after"], dtype=np.float64),
-        before=_shares(recorded["before"]),
-        after=_shares(recorded["after"]),
+        points=points,
+        before=_smooth(recorded["before"], recorded["edges_before"], points),
+        after=_smooth(recorded["after"], recorded["edges_after"], points),
+        bandwidth=_BANDWIDTH,
         target=np.asarray(profile[ranks], dtype=np.float64),
         n_target_samples=target.n_samples,
         length_effect=length_effect,
@@ -180,11 +192,25 @@ def tally_normalization(
     )
 
 
-def _shares(counts: Any) -> NDArray[np.float64]:  # noqa: ANN401 - an array as it was stored
-    """Turn counts per bin into shares of each sample."""
+def _place_points(recorded: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Spread points from 0 to the highest bin that holds anything."""
+    tops = [
+        np.asarray(recorded[f"edges_{name}"])[1:][np.asarray(recorded[name]).sum(axis=0) > 0]
+        for name in ("before", "after")
+    ]
+    return np.linspace(0, max(float(top.max(initial=1)) for top in tops), _N_DENSITY)
+
+
+def _smooth(counts: Any, edges: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ANN401
+    """Smooth histograms with a Gaussian, mirrored at 0, into shares per unit."""
     values = np.asarray(counts, dtype=np.float64)
-    shares: NDArray[np.float64] = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
-    return shares
+    borders = np.asarray(edges, dtype=np.float64)
+    middle = np.where(borders[:-1] == 0, 0, (borders[1:] + borders[:-1]) / 2)
+    distance = np.stack([points[:, None] - middle, points[:, None] + middle]) / _BANDWIDTH
+    kernel = np.exp(-0.5 * distance**2).sum(axis=0) / (_BANDWIDTH * np.sqrt(2 * np.pi))
+    shares = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
+    smoothed: NDArray[np.float64] = shares @ kernel.T
+    return smoothed
 
 
 def tally_genes(atlas: Atlas, markers: pd.DataFrame | None = None) -> Genes | None:

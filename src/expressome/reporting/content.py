@@ -85,7 +85,7 @@ class Samples:
     depth
         Aligned reads per sample, in log10; None where the file has no such field.
     study_sizes
-        Samples per study, in log10.
+        Studies by their number of samples; a bin holds its lower border, not its upper.
     detected
         Genes with a count above zero per sample; None where it was not recorded.
     single_cell
@@ -126,10 +126,13 @@ class Normalization:
     ----------
     recipe
         Name of the recipe.
-    edges_before, edges_after
-        Bin borders of the densities, on the scale log2(1 + count).
+    points
+        Where the densities are given, on the scale log2(1 + count), shape (n_points,).
     before, after
-        Share of genes per bin, one row per sample shown, shape (n_shown, n_bins).
+        Share of genes per unit of that scale, smoothed, one row per sample
+        shown, shape (n_shown, n_points).
+    bandwidth
+        Standard deviation of the smoothing, on that scale.
     target
         The target's values at evenly spaced ranks, shape (n_points,), ascending.
     n_target_samples
@@ -144,10 +147,10 @@ class Normalization:
     """
 
     recipe: str
-    edges_before: Floats
-    edges_after: Floats
+    points: Floats
     before: Floats
     after: Floats
+    bandwidth: float
     target: Floats
     n_target_samples: int
     length_effect: pd.DataFrame | None = None

@@ -123,6 +123,13 @@ def _link_doi(sentence: str, markup: Any) -> Any:  # noqa: ANN401 - jinja2's saf
     )
 
 
+def _mark_commands(sentence: str, markup: Any) -> Any:  # noqa: ANN401 - jinja2's safe text
+    """Set what stands between backticks as code."""
+    parts = sentence.split("`")
+    pattern = "".join("<code>{}</code>" if i % 2 else "{}" for i in range(len(parts)))
+    return markup(pattern).format(*parts)
+
+
 def _load_jinja() -> Any:  # noqa: ANN401 - the module
     try:
         import jinja2
@@ -176,6 +183,7 @@ def render_page(content: ReportContent) -> str:
         embed_figure=lambda figure: markup(_embed_figure(figure)),
         embed_table=lambda table: markup(table.to_embedded()),
         link_doi=lambda sentence: _link_doi(sentence, markup),
+        mark_commands=lambda sentence: _mark_commands(sentence, markup),
         version=__version__,
     )
     return page

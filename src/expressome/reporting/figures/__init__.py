@@ -20,6 +20,7 @@ from expressome.reporting.figures.samples import (
     draw_histogram,
     draw_label_counts,
     draw_plane,
+    draw_sizes,
 )
 from expressome.reporting.figures.synthetic import (
     draw_distances,
@@ -46,6 +47,7 @@ __all__ = [
     "draw_reliability",
     "draw_risk_coverage",
     "draw_scores",
+    "draw_sizes",
     "draw_synthetic_plane",
     "draw_target",
     "draw_training",

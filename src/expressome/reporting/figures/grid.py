@@ -60,7 +60,7 @@ def draw_cells(
         colorbar={
             "title": {"text": title, "side": "right", "font": {"size": 12}},
             "thickness": 10,
-            "len": 0.6,
+            "len": 0.8,
             "outlinewidth": 0,
             "tickformat": ".0%",
         },

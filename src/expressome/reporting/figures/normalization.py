@@ -16,54 +16,56 @@ _N_LINES = 60
 
 
 def draw_densities(
-    edges: NDArray[np.float64], shares: NDArray[np.float64], *, colour: str = CATEGORIES[0]
+    points: NDArray[np.float64], densities: NDArray[np.float64], *, colour: str = CATEGORIES[0]
 ) -> Any:  # noqa: ANN401
     """Draw the distribution of each sample as a thin line, and their median.
 
     Parameters
     ----------
-    edges
-        Bin borders on the scale log2(1 + count), shape (n_bins + 1,).
-    shares
-        Share of genes per bin, shape (n_samples, n_bins); at most 60 rows are
-        drawn, evenly spread, the median is over all.
+    points
+        Values on the scale log2(1 + count), shape (n_points,).
+    densities
+        Share of genes per unit of that scale, shape (n_samples, n_points); at
+        most 60 rows are drawn, evenly spread, the median is over all.
     colour
-        Colour of the median.
+        Colour of the lines.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        The vertical axis ends above the second-highest bins, because the bin
-        of the zeros towers over all others.
+        The vertical axis is made for the genes above zero: the peak of the
+        zeros may end beyond it.
     """
     objects = load_plotly()
-    chosen = np.unique(np.linspace(0, len(shares) - 1, min(_N_LINES, len(shares))).astype(int))
-    x = np.append((edges[1:] + edges[:-1]) / 2, np.nan)
-    lines = np.column_stack([shares[chosen], np.full(len(chosen), np.nan)])
+    chosen = np.unique(np.linspace(0, len(densities) - 1, min(_N_LINES, len(densities)))).astype(
+        int
+    )
+    gap = np.full(len(chosen), np.nan)
     spread = objects.Scatter(
-        x=np.tile(x, len(chosen)),
-        y=lines.ravel(),
+        x=np.tile(np.append(points, np.nan), len(chosen)),
+        y=np.column_stack([densities[chosen], gap]).ravel(),
         mode="lines",
         line={"width": 0.8, "color": colour},
-        opacity=0.28,
+        opacity=0.3,
         name=f"{len(chosen)} samples",
         hoverinfo="skip",
     )
     median = objects.Scatter(
-        x=x[:-1],
-        y=np.median(shares, axis=0),
+        x=points,
+        y=np.median(densities, axis=0),
         mode="lines",
         line={"width": 2.5, "color": colour},
         name="median",
-        hovertemplate="log2(1 + count) %{x:.2f}<br>%{y:.2%} of the genes<extra></extra>",
+        hovertemplate="log2(1 + count) %{x:.1f}<br>%{y:.1%} of the genes per unit<extra></extra>",
     )
-    top = float(np.sort(np.max(shares, axis=0))[-2]) if shares.shape[1] > 1 else 1.0
+    expressed = densities[:, points > 1.5]
+    top = float(expressed.max()) if expressed.size else float(densities.max())
     return new_figure(
         [spread, median],
         x="log2(1 + count)",
-        y="share of genes",
+        y="share of genes per unit",
         height=300,
-        yaxis={"tickformat": ".1%", "range": [0, top * 1.08]},
+        yaxis={"tickformat": ".0%", "range": [0, top * 1.3]},
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "draw_histogram",
     "draw_label_counts",
     "draw_plane",
+    "draw_sizes",
     "write_number",
 ]
 
@@ -62,7 +63,7 @@ def draw_label_counts(labels: pd.DataFrame) -> Any:  # noqa: ANN401
                 y=position[rows],
                 orientation="h",
                 width=0.78,
-                name=plot_text(kind or "no kind", 30),
+                name=plot_text(str(kind).replace("_", " ") or "no kind", 30),
                 marker=faded(CATEGORIES[i % len(CATEGORIES)]),
                 text=[f"{n:,}" for n in shown["n_samples"].to_numpy()[rows]],
                 textposition="outside",
@@ -122,7 +123,7 @@ def draw_cooccurrence(cooccurrence: pd.DataFrame) -> Any:  # noqa: ANN401
         counts,
         keys=(keys, keys),
         hover="<b>%{y}</b> and <b>%{x}</b><br>%{customdata:,} samples (%{z:.0%} of the first)",
-        title="share of the row's label",
+        title="share of the row",
     )
     return new_figure(
         [grid],
@@ -181,6 +182,38 @@ def draw_histogram(
     return new_figure(
         [bars], x=x, y=counted, height=260, xaxis=axis, shapes=shapes, showlegend=False
     )
+
+
+def draw_sizes(histogram: Histogram, *, x: str, counted: str) -> Any:  # noqa: ANN401
+    """Draw counts of whole numbers in bins of unequal width, as bars of equal width.
+
+    Parameters
+    ----------
+    histogram
+        Whole-number borders; a bin holds its lower border, not its upper.
+    x
+        Title of the axis.
+    counted
+        What is counted.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One bar per bin, named like ``5 to 8``.
+    """
+    objects = load_plotly()
+    spans = [(int(low), int(high) - 1) for low, high in pairwise(histogram.edges)]
+    names = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in spans]
+    position = np.arange(len(names))
+    bars = objects.Bar(
+        x=position,
+        y=histogram.counts,
+        marker=faded(CATEGORIES[0]),
+        customdata=names,
+        hovertemplate=f"%{{customdata}} {x}<br>%{{y:,}} {counted}<extra></extra>",
+    )
+    axis = {"tickvals": position, "ticktext": names, "ticks": ""}
+    return new_figure([bars], x=x, y=counted, height=260, xaxis=axis, showlegend=False)
 
 
 def write_number(value: float) -> str:

@@ -145,14 +145,16 @@ def _distributions(samples: Samples) -> list[Figure | None]:
             )
         )
     if samples.study_sizes is not None:
+        sizes = samples.study_sizes
         made.append(
             Figure(
                 "study-sizes",
                 "Size of the studies",
                 "A few large studies can dominate a label; scores are taken on whole studies.",
-                f"Samples per study; {_middle(samples.study_sizes, log10=True)}.",
-                drawn(samples.study_sizes, x="samples per study", counted="studies", log10=True),
-                histogram_table(samples.study_sizes, "log10 samples", "studies"),
+                f"{int(sizes.counts[:3].sum()):,} of {samples.n_studies:,} studies have at most 4 "
+                "samples.",
+                figures.draw_sizes(sizes, x="samples per study", counted="studies"),
+                histogram_table(sizes, "samples per study", "studies"),
             )
         )
     if samples.single_cell is not None:
@@ -194,7 +196,8 @@ def _label_tables(samples: Samples) -> tuple[Table, ...]:
             Column("n_samples", "samples", "integer"),
             Column("n_studies", "studies", "integer"),
         )
-        tables.append(Table("labels", "Labels", columns, samples.labels))
+        kind = samples.labels["kind"].str.replace("_", " ")
+        tables.append(Table("labels", "Labels", columns, samples.labels.assign(kind=kind)))
     sizes = (
         Column("index", "part"),
         Column("n_samples", "samples", "integer"),

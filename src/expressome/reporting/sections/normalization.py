@@ -47,23 +47,27 @@ def build_normalization(part: Normalization | None) -> Section:
 
 
 def _densities(part: Normalization, *, after: bool) -> Figure:
-    edges = part.edges_after if after else part.edges_before
-    shares = part.after if after else part.before
-    table = pd.DataFrame(shares.T).add_prefix("sample ")
-    table.insert(0, "log2(1 + count) from", edges[:-1])
+    densities = part.after if after else part.before
+    table = pd.DataFrame(densities.T).add_prefix("sample ")
+    table.insert(0, "log2(1 + count)", part.points)
     caption = (
-        "Every line is one sample; after normalisation all should lie on each other."
+        "Every line is one sample; after normalisation they should lie on each other, but for "
+        "genes with few reads, which share ranks."
         if after
         else "Every line is one sample; lines that differ are differences of depth and protocol."
     )
-    spread = float(np.mean(np.std(shares, axis=0)))
+    expressed = part.points > 1.5
+    spread = float(np.mean(np.std(densities[:, expressed], axis=0)))
     return Figure(
         "after" if after else "before",
-        "After quantile normalisation" if after else "Before",
+        "After quantile normalisation" if after else "Before normalisation",
         caption,
-        f"Distribution of log2(1 + count) in {len(shares)} samples; the mean standard deviation "
-        f"between samples is {spread:.2%} of the genes per bin.",
-        figures.draw_densities(edges, shares, colour=CATEGORIES[0] if after else CATEGORIES[1]),
+        f"Smoothed distribution of log2(1 + count) over the genes of {len(densities)} samples "
+        f"(bandwidth {part.bandwidth:g}; the peak of genes without reads is cut). Mean standard "
+        f"deviation between samples: {spread:.2%} of the genes per unit.",
+        figures.draw_densities(
+            part.points, densities, colour=CATEGORIES[0] if after else CATEGORIES[1]
+        ),
         table,
     )
 
