@@ -1,0 +1,97 @@
+"""The labelled samples of an atlas, ready for training or scoring."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from expressome.atlas import Atlas
+from expressome.classification.label_sets import close_labels
+from expressome.classification.model import parent_columns
+from expressome.errors import AtlasError, LabelError, LabelWarning, SelectionError, first_few
+
+__all__ = ["LabelledSamples", "read_labelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSamples:
+    """Labelled samples of an atlas.
+
+    Attributes
+    ----------
+    rows
+        Positions in the atlas, shape (n_samples,).
+    samples
+        Their ids.
+    parts
+        "train", "validation" or "test" of each.
+    labels
+        0/1, closed under parents, shape (n_samples, n_labels).
+    studies
+        Study of each.
+    table
+        One row per label that a sample carries, index key.
+    n_implied
+        Labels that samples carry only as ancestors of others.
+    """
+
+    rows: NDArray[np.int64]
+    samples: pd.Index
+    parts: NDArray[np.object_]
+    labels: sparse.csr_array
+    studies: NDArray[np.object_]
+    table: pd.DataFrame
+    n_implied: int
+
+
+def read_labelled(atlas: Atlas) -> LabelledSamples:
+    """Collect the labelled samples of an atlas, their parts and studies.
+
+    Parameters
+    ----------
+    atlas
+        With labels and a split.
+
+    Returns
+    -------
+    LabelledSamples
+        Labels closed under their parents.
+    """
+    labels = atlas.labels
+    rows = np.flatnonzero(labels.is_labelled) if labels.n_labels else np.zeros(0, np.int64)
+    if not len(rows):
+        msg = (
+            f"{atlas.path.name} has no labelled sample among {atlas.n_samples}; annotate the "
+            "file and normalize it with these labels"
+        )
+        raise LabelError(msg)
+    obs = atlas.obs
+    if "split" not in obs:
+        msg = f"{atlas.path.name} stores no split; normalize the file again with labels"
+        raise AtlasError(msg)
+    synthetic = obs["synthetic"].to_numpy()[rows].astype(bool) if "synthetic" in obs else None
+    if synthetic is not None and synthetic.any():
+        msg = (
+            f"{int(synthetic.sum())} of {len(rows)} labelled samples are synthetic; train on an "
+            "atlas of real samples"
+        )
+        raise SelectionError(msg)
+    carried = np.flatnonzero(np.asarray(labels.matrix.sum(axis=0)).ravel() > 0)
+    if len(carried) < labels.n_labels:
+        absent = [key for k, key in enumerate(labels.keys) if k not in set(carried.tolist())]
+        msg = f"{len(absent)} labels are carried by no sample and left out: {first_few(absent)}"
+        warnings.warn(msg, LabelWarning, stacklevel=3)
+    table = labels.labels.iloc[carried]
+    own = sparse.csr_array(labels.matrix[rows][:, carried])
+    closed = close_labels(own, parent_columns(table))
+    parts = obs["split"].astype(str).to_numpy(dtype=object)[rows]
+    if not (parts == "train").any():
+        msg = f"none of {len(rows)} labelled samples is in the training part; normalize again"
+        raise AtlasError(msg)
+    studies = obs["study"].astype(str).to_numpy(dtype=object)[rows]
+    return LabelledSamples(
+        rows, obs.index[rows], parts, closed, studies, table, int(closed.sum() - own.sum())
+    )

@@ -1,0 +1,335 @@
+"""Calibrate on studies outside training, and score on test studies."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from expressome.classification.baselines import score_baselines, score_original
+from expressome.classification.calibration import (
+    apply_temperature,
+    fit_confidence_bound,
+    fit_temperature,
+    fit_thresholds,
+)
+from expressome.classification.classifier import Settings, prepare_values
+from expressome.classification.evaluation import LabelTree, score_answers
+from expressome.classification.label_sets import LabelSets, fit_label_sets, specific_labels
+from expressome.classification.outliers import OutlierBound, fit_outlier_bound
+from expressome.classification.tuning import FitOptions, Samples, training_medians
+from expressome.errors import LabelWarning, first_few
+
+__all__ = ["Calibrated", "calibrate", "score_test"]
+
+# Label sets are few; a sample whose set no classifier of a fold knows is left out.
+_PLAIN = Settings(n_trees=100, study_effects=False, linear_share=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What studies outside training taught about the classifier's answers.
+
+    Attributes
+    ----------
+    temperature
+        Of the set probabilities.
+    thresholds
+        Per label.
+    lowest_confidence
+        Below it a sample is unknown.
+    farthest
+        Distance that 95% of the samples of unseen studies stay within.
+    scores
+        As `score_answers` gives them, of the calibration samples; None without.
+    """
+
+    temperature: float
+    thresholds: NDArray[np.float64]
+    lowest_confidence: float
+    farthest: float
+    scores: dict[str, Any] | None
+
+    def fit_outliers(
+        self, samples: Samples, label_sets: LabelSets, settings: Settings
+    ) -> OutlierBound:
+        """Measure where the classes of these samples lie, with the calibrated bound."""
+        found = _class_profiles(samples, label_sets, settings)
+        return OutlierBound(found.centre, found.scale, found.profiles, self.farthest)
+
+
+def _prepared(samples: Samples, settings: Settings) -> NDArray[np.float32]:
+    values = samples.values[:, : settings.n_genes]
+    return prepare_values(values, training_medians(values), use_ranks=settings.use_ranks)
+
+
+def _class_profiles(samples: Samples, label_sets: LabelSets, settings: Settings) -> OutlierBound:
+    _, classes = fit_label_sets(samples.labels)
+    n_classes = len(label_sets.sets)
+    return fit_outlier_bound(_prepared(samples, settings), classes, n_classes=n_classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unseen:
+    """Answers for samples whose study was left out of the fit."""
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    distances: NDArray[np.float64]
+
+
+def _predict_unseen(
+    samples: Samples,
+    pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    *,
+    settings: Settings,
+    options: FitOptions,
+    label_sets: LabelSets,
+) -> _Unseen:
+    """Fit on each pair's training samples and answer its held-out samples."""
+    rows, probabilities, distances = [], [], []
+    number = {tuple(np.flatnonzero(held)): c for c, held in enumerate(label_sets.sets)}
+    for train, held in pairs:
+        part = samples.take(train)
+        classifier, medians = part.fit(settings, options)
+        values = prepare_values(
+            samples.values[held][:, : settings.n_genes], medians, use_ranks=settings.use_ranks
+        )
+        own = classifier.predict_sets(values)
+        aligned = np.zeros((len(held), len(label_sets.sets)))
+        for c, labels_of in enumerate(classifier.label_sets.sets):
+            target = number.get(tuple(np.flatnonzero(labels_of)))
+            if target is not None:
+                aligned[:, target] += own[:, c]
+        profiles = _class_profiles(part, classifier.label_sets, settings)
+        rows.append(held)
+        probabilities.append(aligned / np.maximum(aligned.sum(axis=1, keepdims=True), 1e-12))
+        distances.append(profiles.distance(values))
+    if not rows:
+        return _Unseen(np.zeros(0, np.int64), np.zeros((0, len(label_sets.sets))), np.zeros(0))
+    return _Unseen(*(np.concatenate(parts) for parts in (rows, probabilities, distances)))
+
+
+def calibrate(
+    samples: Samples,
+    pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    *,
+    settings: Settings,
+    options: FitOptions,
+    tree: LabelTree,
+    max_error: float | None,
+) -> Calibrated:
+    """Fit temperature, thresholds and bounds on samples of studies left out of the fit.
+
+    Parameters
+    ----------
+    samples
+        All labelled samples.
+    pairs
+        Training and validation positions.
+    settings
+        The chosen ones.
+    options
+        What every fit shares.
+    tree
+        Names and parents of the labels.
+    max_error
+        Bound on the error among answered samples; None for none.
+
+    Returns
+    -------
+    Calibrated
+        With thresholds of 0.5 and no bound where there is nothing to learn from.
+    """
+    label_sets, classes = fit_label_sets(samples.labels)
+    if not pairs:
+        msg = (
+            "all samples belong to one study, so nothing can be validated: probabilities are "
+            "not calibrated and thresholds are 0.5; add studies"
+        )
+        warnings.warn(msg, LabelWarning, stacklevel=3)
+        return Calibrated(1.0, np.full(samples.labels.shape[1], 0.5), 0.0, np.inf, None)
+    unseen = _predict_unseen(
+        samples, pairs, settings=settings, options=options, label_sets=label_sets
+    )
+    studies, labels = samples.studies[unseen.rows], samples.labels[unseen.rows]
+    # A label that only its own study carries cannot be right when that study is held out.
+    is_learned = _is_learnable(samples, pairs)[unseen.rows]
+    temperature = fit_temperature(
+        unseen.probabilities[is_learned], classes[unseen.rows][is_learned], studies[is_learned]
+    )
+    probabilities = apply_temperature(unseen.probabilities, temperature)
+    by_label = label_sets.to_label_probabilities(probabilities)
+    thresholds = fit_thresholds(labels[is_learned], by_label[is_learned], studies[is_learned])
+    bound = 0.0
+    if max_error is not None:
+        best_set = probabilities.argmax(axis=1)
+        best = specific_labels(label_sets, tree.parents, tree.sizes)[best_set]
+        rows = np.arange(len(best))
+        is_right = labels.toarray().astype(bool)[rows, best]
+        bound = fit_confidence_bound(
+            by_label[rows, best], is_right, studies, max_error=max_error
+        ).bound
+    profiles = _class_profiles(samples, label_sets, settings)
+    farthest = profiles.calibrate(unseen.distances[is_learned], studies[is_learned]).bound
+    scores = score_answers(
+        labels,
+        studies,
+        probabilities,
+        label_sets=label_sets,
+        thresholds=thresholds,
+        tree=tree,
+        rng=np.random.default_rng([options.seed, 2]),
+    )
+    return Calibrated(temperature, thresholds, bound, farthest, scores)
+
+
+def _is_learnable(
+    samples: Samples, pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+) -> NDArray[np.bool_]:
+    """Say for each sample whether the fit that answers it knew all its labels."""
+    learnable = np.zeros(len(samples.studies), bool)
+    for train, held in pairs:
+        is_known = np.asarray(samples.labels[train].sum(axis=0)).ravel() > 0
+        unknown = np.asarray(samples.labels[held][:, ~is_known].sum(axis=1)).ravel()
+        learnable[held] = unknown == 0
+    return learnable
+
+
+def score_test(
+    samples: Samples,
+    parts: NDArray[np.object_],
+    calibrated: Calibrated,
+    *,
+    settings: Settings,
+    options: FitOptions,
+    tree: LabelTree,
+) -> dict[str, Any]:
+    """Score a model of training and validation samples on the test samples, beside baselines.
+
+    Parameters
+    ----------
+    samples
+        All labelled samples.
+    parts
+        "train", "validation" or "test" of each.
+    calibrated
+        From `calibrate`.
+    settings
+        The chosen ones.
+    options
+        What every fit shares.
+    tree
+        Names and parents of the labels.
+
+    Returns
+    -------
+    dict
+        ``test``, ``validation`` and ``baselines``, as metrics.json holds them.
+    """
+    is_test = parts == "test"
+    fit_rows, test_rows = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    if not len(test_rows):
+        msg = (
+            f"none of {len(parts)} labelled samples is in the test part, so the model cannot be "
+            "scored on unseen studies; add studies or choose another split"
+        )
+        warnings.warn(msg, LabelWarning, stacklevel=3)
+        return {"test": None, "validation": calibrated.scores, "baselines": {}}
+    classifier, medians = samples.take(fit_rows).fit(settings, options)
+    values = prepare_values(
+        samples.values[test_rows][:, : settings.n_genes], medians, use_ranks=settings.use_ranks
+    )
+    scores = score_answers(
+        samples.labels[test_rows],
+        samples.studies[test_rows],
+        apply_temperature(classifier.predict_sets(values), calibrated.temperature),
+        label_sets=classifier.label_sets,
+        thresholds=calibrated.thresholds,
+        tree=tree,
+        rng=np.random.default_rng([options.seed, 3]),
+    )
+    _warn_without_support(scores, tree)
+    return {
+        "test": scores,
+        "validation": calibrated.scores,
+        "baselines": _baselines(samples, fit_rows, test_rows, settings=settings, options=options),
+    }
+
+
+def _warn_without_support(scores: dict[str, Any], tree: LabelTree) -> None:
+    absent = scores["without_support"]
+    if absent:
+        msg = (
+            f"{len(absent)} of {len(tree.keys)} labels have no sample in the test part and are "
+            f"not scored: {first_few(absent)}"
+        )
+        warnings.warn(msg, LabelWarning, stacklevel=4)
+
+
+def _baselines(
+    samples: Samples,
+    fit_rows: NDArray[np.int64],
+    test_rows: NDArray[np.int64],
+    *,
+    settings: Settings,
+    options: FitOptions,
+) -> dict[str, Any]:
+    """Score plain methods on the same studies, and the leak of a random split."""
+    plain = Settings(
+        n_genes=settings.n_genes,
+        n_trees=_PLAIN.n_trees,
+        study_effects=False,
+        linear_share=0.0,
+    )
+    by_study = _score_plain(samples, fit_rows, test_rows, settings=plain, options=options)
+    shuffled = np.random.default_rng([options.seed, 4]).permutation(len(samples.studies))
+    random_fit, random_test = shuffled[len(test_rows) :], shuffled[: len(test_rows)]
+    by_chance = _score_plain(samples, random_fit, random_test, settings=plain, options=options)
+    results = {
+        "plain_forest": by_study["forest"],
+        "plain_forest_random_split": by_chance["forest"],
+        "original": by_study["original"],
+        "original_random_split": by_chance["original"],
+        "logistic_regression": by_study["logistic_regression"],
+        "nearest_centroid": by_study["nearest_centroid"],
+    }
+    leak = by_chance["forest"]["f1_macro"] - by_study["forest"]["f1_macro"]
+    results["plain_forest_random_split"]["leak_f1_macro"] = leak
+    return results
+
+
+def _score_plain(
+    samples: Samples,
+    fit_rows: NDArray[np.int64],
+    test_rows: NDArray[np.int64],
+    *,
+    settings: Settings,
+    options: FitOptions,
+) -> dict[str, dict[str, Any]]:
+    """Fit and score the plain forest, the original's forest and two plain methods."""
+    from expressome.classification.scores import score_labels
+
+    train, test = samples.take(fit_rows), samples.take(test_rows)
+    classifier, medians = train.fit(settings, options)
+    known = prepare_values(train.values[:, : settings.n_genes], medians)
+    values = prepare_values(test.values[:, : settings.n_genes], medians)
+    sets, classes = fit_label_sets(train.labels)
+    votes = classifier.predict_sets(values)
+    keys = [str(k) for k in range(test.labels.shape[1])]
+    forest = score_labels(
+        test.labels,
+        sets.sets[votes.argmax(axis=1)],
+        sets.to_label_probabilities(votes),
+        label_keys=keys,
+    )
+    names = ("n_samples", "f1_samples", "f1_micro", "f1_macro")
+    original = score_original(
+        known, train.labels, values, test_labels=sparse.csr_array(test.labels), seed=options.seed
+    )
+    plain = score_baselines(
+        known, classes, values, sets=sets.sets, test_labels=sparse.csr_array(test.labels)
+    )
+    return plain | {"forest": {name: forest[name] for name in names}, "original": original}

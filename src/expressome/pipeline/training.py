@@ -1,0 +1,350 @@
+"""Train a classifier on the labelled samples of an atlas."""
+
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from expressome.atlas import Atlas, open_atlas
+from expressome.augmentation.study_effects import extend_training
+from expressome.classification.classifier import Settings
+from expressome.classification.evaluation import LabelTree
+from expressome.classification.features import FEATURES
+from expressome.classification.model import TrainedModel, parent_columns
+from expressome.classification.model_file import write_model
+from expressome.classification.tuning import (
+    FitOptions,
+    Samples,
+    choose_settings,
+    validation_pairs,
+)
+from expressome.engine import Resources
+from expressome.errors import (
+    InvalidValueError,
+    StudyWarning,
+)
+from expressome.manifest import create_manifest
+from expressome.outputs import check_output, staged_output
+from expressome.pipeline.card_writing import write_card
+from expressome.pipeline.gene_ranking import rank_genes
+from expressome.pipeline.label_reading import LabelledSamples, read_labelled
+from expressome.pipeline.scoring import Calibrated, calibrate, score_test
+from expressome.results import Summary
+
+__all__ = ["train"]
+
+Refit = Literal["all", "none"]
+Features = Literal["information", "variance", "f-test"]
+# Tried on validation studies, where the atlas has so many genes.
+_N_GENES_TRIED = (1000, 3000)
+
+
+def train(
+    atlas: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    study_effects: bool = True,
+    features: Features = "information",
+    n_genes: int | None = None,
+    n_trees: int = 200,
+    use_ranks: bool = False,
+    max_error: float | None = None,
+    refit: Refit = "all",
+    overwrite: bool = False,
+    resources: Resources | None = None,
+) -> Summary:
+    """Train, calibrate and test a classifier by study, and write the model.
+
+    Genes are ordered by their information on training samples; their number,
+    the penalty and the mix of forest and linear scores are chosen on validation
+    studies, calibration and thresholds too; the figures come from test studies.
+    The shipped model is then fitted anew, with these settings, on all labelled
+    samples.
+
+    Parameters
+    ----------
+    atlas
+        Atlas with labels and a split, as `normalize` writes it.
+    out
+        New model folder.
+    study_effects
+        Whether training is extended by samples that carry invented study
+        effects: what helps most on studies never seen.
+    features
+        How genes are ordered: "information" (signal and mean cosine),
+        "variance" or "f-test".
+    n_genes
+        Genes the classifier reads; None chooses on validation studies.
+    n_trees
+        Trees of the forest.
+    use_ranks
+        Whether values are replaced by ranks within the sample.
+    max_error
+        Bound on the mean error over studies among answered samples; None
+        leaves it to the labels' thresholds.
+    refit
+        "all" fits the shipped model on all labelled samples, "none" on training
+        and validation samples only.
+    overwrite
+        Whether an existing model may be replaced.
+    resources
+        Memory, threads and seed.
+
+    Returns
+    -------
+    Summary
+        Test figures, baselines, settings, where the model is.
+
+    Raises
+    ------
+    AtlasError, LabelError
+        If the atlas has no split, no label or no training sample.
+    InvalidValueError
+        If an option lies outside what it may be.
+
+    Warns
+    -----
+    LabelWarning
+        If there is no test or no validation study, or labels cannot be tested.
+    StudyWarning
+        If no label is held by two studies, so that no study effect is learned.
+
+    Examples
+    --------
+    >>> train("/tmp/no-such.zarr", out="/tmp/model")
+    Traceback (most recent call last):
+    expressome.errors.InputNotFoundError: /tmp/no-such.zarr does not exist; ...
+    """
+    resources = resources or Resources()
+    _check_options(features, n_genes, n_trees=n_trees, max_error=max_error, refit=refit)
+    opened = open_atlas(atlas)
+    check_output(out, overwrite=overwrite)
+    labelled = read_labelled(opened)
+    default = Settings(
+        features=features,
+        n_trees=n_trees,
+        study_effects=study_effects,
+        use_ranks=use_ranks,
+        n_genes=min(n_genes or Settings().n_genes, opened.n_genes),
+    )
+    extend = extend_training if study_effects and _can_learn_effects(labelled) else None
+    options = FitOptions(extend, resources.seed, resources.n_workers, resources.progress)
+    pairs = validation_pairs(labelled.parts, labelled.labels, labelled.studies, seed=resources.seed)
+    genes = _choose_genes(
+        opened,
+        labelled,
+        default,
+        single_split=len(pairs) == 1,
+        n_genes=n_genes,
+        resources=resources,
+    )
+    samples = Samples(opened.read(labelled.rows, genes), labelled.labels, labelled.studies)
+    tried = (default.n_genes,) if n_genes else _N_GENES_TRIED
+    settings, trials = choose_settings(
+        samples, pairs, default=default, n_genes=tried, options=options
+    )
+    tree = LabelTree(
+        [str(key) for key in labelled.table.index],
+        parent_columns(labelled.table),
+        np.asarray(labelled.labels.sum(axis=0)).ravel(),
+    )
+    calibrated = calibrate(
+        samples, pairs, settings=settings, options=options, tree=tree, max_error=max_error
+    )
+    metrics = score_test(
+        samples, labelled.parts, calibrated, settings=settings, options=options, tree=tree
+    )
+    metrics |= _describe_choice(opened, labelled, settings, trials, pairs=pairs, refit=refit)
+    model = _fit_shipped(
+        opened,
+        labelled,
+        samples,
+        calibrated=calibrated,
+        settings=settings,
+        options=options,
+        genes=genes,
+        refit=refit,
+        metrics=metrics,
+    )
+    manifest = create_manifest(
+        "train",
+        inputs=[opened.path],
+        parameters=settings.to_plain() | {"refit": refit, "max_error": max_error},
+        seed=resources.seed,
+    )
+    model.description["manifest"] = manifest | {"atlas": opened.manifest}
+    with staged_output(out, overwrite=overwrite) as partial:
+        write_model(model, partial, card=write_card(model))
+    return Summary("train", _figures(metrics, Path(out), model), manifest)
+
+
+def _check_options(
+    features: str, n_genes: int | None, *, n_trees: int, max_error: float | None, refit: str
+) -> None:
+    if features not in FEATURES:
+        msg = f"features is {features!r}; choose one of {', '.join(FEATURES)}"
+        raise InvalidValueError(msg)
+    if refit not in get_args(Refit):
+        msg = f"refit is {refit!r}; choose all or none"
+        raise InvalidValueError(msg)
+    if n_genes is not None and n_genes < 1:
+        msg = f"n_genes is {n_genes}; at least 1 gene is needed"
+        raise InvalidValueError(msg)
+    if n_trees < 1:
+        msg = f"n_trees is {n_trees}; at least 1 tree is needed"
+        raise InvalidValueError(msg)
+    if max_error is not None and not 0 < max_error < 1:
+        msg = f"max_error is {max_error:g}; it must lie between 0 and 1"
+        raise InvalidValueError(msg)
+
+
+def _can_learn_effects(labelled: LabelledSamples) -> bool:
+    """Say whether a label is held by two studies outside the test part; warn if none is."""
+    rows = np.flatnonzero(labelled.parts != "test")
+    names, owner = np.unique(labelled.studies[rows].astype(str), return_inverse=True)
+    membership = sparse.csr_array(
+        (np.ones(len(rows), np.int64), (owner, np.arange(len(rows)))), shape=(len(names), len(rows))
+    )
+    carried = sparse.csr_array(membership @ labelled.labels[rows].astype(np.int64))
+    n_studies = np.bincount(carried.indices, minlength=labelled.labels.shape[1])
+    if n_studies.max(initial=0) >= 2:
+        return True
+    msg = (
+        f"none of {len(n_studies)} labels is held by two of the {len(names)} training studies; "
+        "no study effect can be learned and scores on other studies will be lower"
+    )
+    warnings.warn(msg, StudyWarning, stacklevel=3)
+    return False
+
+
+def _choose_genes(
+    atlas: Atlas,
+    labelled: LabelledSamples,
+    default: Settings,
+    *,
+    single_split: bool,
+    n_genes: int | None,
+    resources: Resources,
+) -> NDArray[np.int64]:
+    """Order genes on training samples; on all but test samples where folds choose settings."""
+    is_used = labelled.parts == "train" if single_split else labelled.parts != "test"
+    ranked = rank_genes(
+        atlas,
+        labelled.rows[is_used],
+        order=default.features,
+        labels=labelled.labels[is_used],
+        resources=resources,
+    )
+    return ranked[: n_genes or max(*_N_GENES_TRIED, default.n_genes)]
+
+
+def _describe_choice(
+    atlas: Atlas,
+    labelled: LabelledSamples,
+    settings: Settings,
+    trials: list[dict[str, Any]],
+    *,
+    pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    refit: str,
+) -> dict[str, Any]:
+    """Say how the settings were chosen, and what each figure saw."""
+    counts = {
+        part: {
+            "n_samples": int((labelled.parts == part).sum()),
+            "n_studies": len(np.unique(labelled.studies[labelled.parts == part].astype(str))),
+        }
+        for part in ("train", "validation", "test")
+    }
+    shipped = np.ones(len(labelled.rows), bool) if refit == "all" else labelled.parts != "test"
+    return {
+        "split": counts | {"report": atlas.description.get("split_report")},
+        "settings": settings.to_plain()
+        | {
+            "chosen_on": "validation studies"
+            if len(pairs) == 1
+            else f"{len(pairs)} folds by study over all samples outside the test part"
+            if pairs
+            else "nothing: there is one study only; these are the defaults",
+            "trials": trials,
+            "n_implied_labels": labelled.n_implied,
+        },
+        "refit": {
+            "fitted_on": refit,
+            "n_samples": int(shipped.sum()),
+            "figures": "from models that saw no test sample; the shipped model has other trees",
+        },
+    }
+
+
+def _fit_shipped(
+    atlas: Atlas,
+    labelled: LabelledSamples,
+    samples: Samples,
+    *,
+    calibrated: Calibrated,
+    settings: Settings,
+    options: FitOptions,
+    genes: NDArray[np.int64],
+    refit: str,
+    metrics: dict[str, Any],
+) -> TrainedModel:
+    """Fit the settings on the samples the shipped model may see."""
+    is_seen = np.ones(len(labelled.rows), bool) if refit == "all" else labelled.parts != "test"
+    seen = samples.take(np.flatnonzero(is_seen))
+    classifier, medians = seen.fit(settings, options)
+    outliers = calibrated.fit_outliers(seen, classifier.label_sets, settings)
+    table = labelled.table.assign(n_samples=np.asarray(seen.labels.sum(axis=0)).ravel())
+    chosen = genes[: settings.n_genes]
+    return TrainedModel(
+        classifier=replace(classifier, temperature=calibrated.temperature),
+        outliers=outliers,
+        labels=table,
+        thresholds=calibrated.thresholds,
+        lowest_confidence=calibrated.lowest_confidence,
+        genes=pd.Index(atlas.var.index[chosen].astype(object), name="gene"),
+        medians=medians,
+        normalizer_parts=atlas.normalizer_parts,
+        use_ranks=settings.use_ranks,
+        description={
+            "species": atlas.description.get("species", ""),
+            "level": atlas.description.get("level", "gene"),
+            "recipe": atlas.recipe,
+            "settings": settings.to_plain(),
+            "training": {
+                "refit": refit,
+                "samples": labelled.samples[is_seen],
+                "test_samples": labelled.samples[labelled.parts == "test"],
+                "n_studies": len(np.unique(seen.studies.astype(str))),
+            },
+        },
+        metrics=metrics,
+    )
+
+
+def _figures(metrics: dict[str, Any], out: Path, model: TrainedModel) -> dict[str, Any]:
+    """Keep what is printed."""
+    test = metrics["test"] or {}
+    baselines = {
+        name: scores["f1_macro"] for name, scores in metrics["baselines"].items() if scores
+    }
+    names = ("n_samples", "n_studies", "f1_samples", "f1_micro", "f1_macro", "accuracy")
+    return {
+        "model": out,
+        **{name: test.get(name) for name in names},
+        "intervals": test.get("intervals"),
+        "expected_calibration_error": test.get("expected_calibration_error"),
+        "per_label": test.get("per_label", {}),
+        "baselines_f1_macro": baselines,
+        "n_labels": len(model.labels),
+        "n_label_sets": len(model.classifier.label_sets.sets),
+        "n_merged_samples": model.classifier.label_sets.n_merged_samples,
+        "settings": model.description["settings"],
+        "fitted_on": model.description["training"]["refit"],
+        "n_training_samples": len(model.description["training"]["samples"]),
+    }
