@@ -23,7 +23,7 @@ from expressome.annotation.site_lists import (
 )
 from expressome.archs4.reader import open_archs4
 from expressome.engine import Resources
-from expressome.errors import LabelError, LabelWarning, first_few
+from expressome.errors import EmptySelectionError, LabelError, LabelWarning, first_few
 from expressome.manifest import create_manifest
 from expressome.outputs import check_input, check_output
 from expressome.reference.vocabulary import fold_name, load_vocabulary
@@ -168,7 +168,11 @@ def annotate(
         fold=fold_name,
         kind=None if kind is None else canonical_kind(kind),
     )
-    labels = to_label_matrix(agreement, samples)
+    try:
+        labels = to_label_matrix(agreement, samples)
+    except EmptySelectionError as error:
+        error.add_note(f"while labelling the samples of {file}")
+        raise
     manifest = create_manifest(
         "annotate",
         inputs=[file, *paths],

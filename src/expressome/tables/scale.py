@@ -19,6 +19,9 @@ _FRACTIONAL_SHARE = 0.75
 # A TPM or CPM column sums to a million by definition; a few rows may have been cut.
 _PER_MILLION = 1e6
 _PER_MILLION_TOLERANCE = 0.02
+# Lengths and depths leave no whole number behind; halves and quarters come from
+# reads shared between genes, so multiples of a half do not count here.
+_WHOLLY_FRACTIONAL_SHARE = 0.98
 # One read in a deep library is far less than 0.5 TPM or FPKM, but no estimated
 # count of a gene that was really hit is that small very often.
 _SMALL_VALUE = 0.5
@@ -27,8 +30,6 @@ _SMALL_SHARE = 0.1
 _LARGEST_LOG2 = 32.0
 # Below this number of positive values a column is too short to judge by shares.
 _N_JUDGED = 20
-# FPKM columns sum to well under a million; real libraries with so many genes do not.
-_N_GENES_OF_A_LIBRARY = 1000
 _LARGEST_COUNT = np.iinfo(np.uint32).max
 
 
@@ -38,9 +39,9 @@ class ColumnProfile:
 
     Attributes
     ----------
-    n_values, n_positive, n_fractional, n_small
-        Values in all, above 0, not whole, and above 0 but below 0.5; each of
-        shape (n_samples,).
+    n_values, n_positive, n_fractional, n_uneven, n_small
+        Values in all, above 0, not whole, no multiple of a half, and above 0
+        but below 0.5; each of shape (n_samples,).
     total, largest
         Sum and maximum per sample, shape (n_samples,).
     n_bad
@@ -52,6 +53,7 @@ class ColumnProfile:
     n_values: NDArray[np.int64]
     n_positive: NDArray[np.int64]
     n_fractional: NDArray[np.int64]
+    n_uneven: NDArray[np.int64]
     n_small: NDArray[np.int64]
     total: NDArray[np.float64]
     largest: NDArray[np.float64]
@@ -73,6 +75,7 @@ class ColumnProfile:
             All zero.
         """
         return cls(
+            np.zeros(n_samples, np.int64),
             np.zeros(n_samples, np.int64),
             np.zeros(n_samples, np.int64),
             np.zeros(n_samples, np.int64),
@@ -103,6 +106,7 @@ class ColumnProfile:
                 "too large": values > _LARGEST_COUNT,
             }
             fractional = values != np.rint(values)
+            uneven = 2 * values != np.rint(2 * values)
             small = (values > 0) & (values < _SMALL_VALUE)
         for name, mask in masks.items():
             if mask.any():
@@ -112,6 +116,7 @@ class ColumnProfile:
         self.n_values[span] += len(values)
         self.n_positive[span] += (values > 0).sum(axis=0)
         self.n_fractional[span] += fractional.sum(axis=0)
+        self.n_uneven[span] += uneven.sum(axis=0)
         self.n_small[span] += small.sum(axis=0)
         self.total[span] += np.nansum(values, axis=0)
         if len(values):
@@ -162,12 +167,12 @@ def refuse_bad_values(profile: ColumnProfile, samples: pd.Index, path: Path) -> 
 def _reasons(profile: ColumnProfile) -> list[tuple[str, NDArray[np.bool_]]]:
     """Give each reason for refusal and the samples it holds for."""
     n_positive = np.maximum(profile.n_positive, 1)
-    share = profile.n_fractional / n_positive
+    share = profile.n_uneven / n_positive
+    long_enough = profile.n_positive >= _N_JUDGED
     fractional = share >= _FRACTIONAL_SHARE
-    judged = fractional & (profile.n_positive >= _N_JUDGED)
     per_million = np.abs(profile.total / _PER_MILLION - 1) <= _PER_MILLION_TOLERANCE
     small = profile.n_small / n_positive >= _SMALL_SHARE
-    shallow = (profile.n_positive >= _N_GENES_OF_A_LIBRARY) & (profile.total <= _PER_MILLION)
+    shallow = (share >= _WHOLLY_FRACTIONAL_SHARE) & (profile.total <= _PER_MILLION)
     return [
         (
             "are fractional and sum to a million, as TPM or CPM do",
@@ -175,14 +180,11 @@ def _reasons(profile: ColumnProfile) -> list[tuple[str, NDArray[np.bool_]]]:
         ),
         (
             "are fractional and never exceed 32, as logarithms do",
-            judged & (profile.largest <= _LARGEST_LOG2),
+            fractional & long_enough & (profile.largest <= _LARGEST_LOG2),
         ),
         (
-            (
-                "are fractional with many values below 0.5 or a total below a million, "
-                "as TPM or FPKM are"
-            ),
-            judged & (small | shallow),
+            "are fractional with small values or a small total, as TPM or FPKM are",
+            long_enough & (fractional & small | shallow),
         ),
     ]
 
@@ -204,17 +206,19 @@ def refuse_other_scales(profile: ColumnProfile, samples: pd.Index, path: Path) -
     ScaleMismatchError
         If at least 75% of the positive values of a sample are fractional and
         (a) they sum to a million within 2%, or (b) none is above 32, or (c) 10%
-        of them lie below 0.5, or 1,000 genes sum to less than a million.
+        of them lie below 0.5; or (d) 98% are fractional and they sum to less than
+        a million. Multiples of a half are not called fractional here.
 
     Notes
     -----
-    Shares are judged from 20 positive values on. Normalised values that were
-    rounded to whole numbers cannot be told from counts.
+    (b) to (d) need 20 positive values. Normalised values that were rounded to
+    whole numbers cannot be told from counts; counts that were scaled by length
+    and fall under a million reads cannot be told from FPKM.
 
     Examples
     --------
     >>> profile = ColumnProfile.empty(1)
-    >>> profile.add(np.array([[400000.5], [599999.5]]), ["TP53", "ALB"])
+    >>> profile.add(np.array([[400000.3], [599999.7]]), ["TP53", "ALB"])
     >>> refuse_other_scales(profile, pd.Index(["S1"]), Path("x.tsv"))
     Traceback (most recent call last):
     expressome.errors.ScaleMismatchError: 1 of 1 samples in x.tsv are fractional and sum to ...
