@@ -1,4 +1,4 @@
-"""Read any cells of the matrix: each stored chunk once, inflated in parallel, never guessed.
+"""Read one stored chunk: fetched raw, inflated outside HDF5's lock, never guessed.
 
 Chunks are fetched as they are stored and inflated outside the lock that HDF5
 puts around every call, so that threads help. What HDF5's own filters must undo
@@ -6,20 +6,18 @@ puts around every call, so that threads help. What HDF5's own filters must undo
 into tiles by the same plan.
 """
 
-import dataclasses
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, cast
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from expressome.archs4.plan import ChunkTask, Selector, plan_chunks
-from expressome.engine import Resources, map_blocks
+from expressome.archs4.plan import ChunkTask, Selector
+from expressome.errors import FileFormatError
 
 try:
     from isal import igzip_lib, isal_zlib
@@ -30,20 +28,11 @@ except ImportError:  # the extra "fast" is not installed
     _inflate = zlib.decompress
     _InflateError = zlib.error
 
-__all__ = ["ChunkStore", "UnreadableChunkError", "find_unreadable", "read_cells"]
+__all__ = ["ChunkStore", "UnreadableChunkError", "outer_index"]
 
 # What reading and inflating a damaged chunk raises.
 _READ_ERRORS = (OSError, RuntimeError, ValueError, zlib.error, _InflateError)
 
-# Bytes of inflated chunks that one thread takes at a time: below it, handing work
-# to threads costs more than the work.
-_BATCH_BYTES = 2**20
-# Chunks planned, and put into file order, at a time.
-_WINDOW = 2**14
-# Asking where all chunks lie costs 4 us each: worth it for requests that need at
-# least this share of them, and for files with no more chunks than this.
-_ORDER_SHARE = 8
-_MAX_ORDERED = 2**18
 # Tiles of an unchunked matrix: 4 MiB, rows of up to 64 KiB.
 _TILE_BYTES = 2**22
 _TILE_COLUMNS = 2**14
@@ -112,6 +101,28 @@ class ChunkStore:
         codes = tuple(properties.get_filter(i)[0] for i in range(properties.get_nfilters()))
         is_simple = set(codes) <= {_DEFLATE, _SHUFFLE} and len(set(codes)) == len(codes)
         return cls(dataset, dataset.chunks, codes if is_simple else None)
+
+    def require_filters(self) -> None:
+        """Refuse a matrix that this installation cannot inflate.
+
+        Raises
+        ------
+        FileFormatError
+            If a filter is not installed; it names the filter.
+        """
+        if self.dataset.chunks is None:
+            return
+        properties = self.dataset.id.get_create_plist()
+        for i in range(properties.get_nfilters()):
+            code, _, _, name = properties.get_filter(i)
+            if not h5py.h5z.filter_avail(code):
+                field = self.dataset.name.strip("/")
+                msg = (
+                    f"{self.dataset.file.filename}: {field} is stored with HDF5 filter {code} "
+                    f"({name.decode(errors='replace')}), which is not installed; install its "
+                    "plugin, or repack the file with: h5repack -f GZIP=4"
+                )
+                raise FileFormatError(msg)
 
     @property
     def chunk_bytes(self) -> int:
@@ -222,162 +233,31 @@ def _shift(selector: Selector, start: int) -> Selector:
     return selector - start
 
 
-def _index(rows: Selector, columns: Selector) -> Any:  # noqa: ANN401
-    """Make an index of the outer product of two selectors."""
+def outer_index(rows: Selector, columns: Selector) -> Any:  # noqa: ANN401
+    """Make an index of the outer product of two selectors.
+
+    Parameters
+    ----------
+    rows
+        Positions along the first axis.
+    columns
+        Positions along the second axis.
+
+    Returns
+    -------
+    tuple
+        What numpy indexes with; slices stay slices.
+
+    Examples
+    --------
+    >>> np.arange(6).reshape(2, 3)[outer_index(slice(0, 2), np.array([2, 0]))].tolist()
+    [[2, 0], [5, 3]]
+    """
     if isinstance(rows, slice) or isinstance(columns, slice):
         return rows, columns
     return np.ix_(rows, columns)
 
 
 def _take(cells: NDArray[Any], rows: Selector, columns: Selector) -> NDArray[Any]:
-    taken: NDArray[Any] = cells[_index(rows, columns)]
+    taken: NDArray[Any] = cells[outer_index(rows, columns)]
     return taken
-
-
-def _in_file_order(store: ChunkStore, tasks: list[ChunkTask]) -> list[ChunkTask]:
-    """Sort tasks by where their chunks lie in the file, if asking is worth it.
-
-    Else they stay in the order of the grid, in which writers lay chunks down.
-    """
-    if store.dataset.chunks is None:
-        return tasks
-    if store.n_chunks > min(_MAX_ORDERED, _ORDER_SHARE * len(tasks)):
-        return tasks
-    places: dict[tuple[int, int], int] = {}
-
-    def note(info: Any) -> None:  # noqa: ANN401
-        places[info.chunk_offset] = info.byte_offset
-
-    try:
-        store.dataset.id.chunk_iter(note)
-    except RuntimeError:
-        # The index is damaged: reading chunk by chunk will say where.
-        return tasks
-    return sorted(tasks, key=lambda task: places.get(task.origin, 0))
-
-
-def _batches(
-    store: ChunkStore, tasks: Iterable[ChunkTask], n_workers: int
-) -> Iterator[list[ChunkTask]]:
-    """Give tasks in file order, as many at a time as one thread should take."""
-    tasks = iter(tasks)
-    while window := list(islice(tasks, _WINDOW)):
-        n_each = max(1, min(_BATCH_BYTES // store.chunk_bytes, len(window) // (4 * n_workers)))
-        ordered = _in_file_order(store, window)
-        for start in range(0, len(ordered), n_each):
-            yield ordered[start : start + n_each]
-
-
-def _fit_workers(store: ChunkStore, resources: Resources) -> Resources:
-    """Give as many threads as have room for a chunk and its copies in an eighth of the budget."""
-    # Raw, inflated and unshuffled, for twice as many batches as threads.
-    per_worker_bytes = 6 * max(store.chunk_bytes, _BATCH_BYTES)
-    n_fitting = max(1, resources.memory_bytes // 8 // per_worker_bytes)
-    n_workers = min(resources.n_workers, n_fitting)
-    return dataclasses.replace(resources, workers=n_workers, cluster=None)
-
-
-def read_cells(
-    dataset: Any,  # noqa: ANN401
-    *,
-    samples: NDArray[np.int64],
-    genes: NDArray[np.int64],
-    is_transposed: bool,
-    resources: Resources,
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]:
-    """Read samples x genes in request order, each stored chunk once.
-
-    Parameters
-    ----------
-    dataset
-        Open HDF5 dataset.
-    samples
-        Positions of samples, any order, repetitions allowed.
-    genes
-        Positions of genes, any order, repetitions allowed.
-    is_transposed
-        Whether genes are the first stored axis.
-    resources
-        Threads and memory; the cluster is not used.
-    out
-        Where to put the cells, shape (n_samples, n_genes); a new array by default.
-
-    Returns
-    -------
-    ndarray
-        Shape (n_samples, n_genes), in this machine's byte order.
-
-    Raises
-    ------
-    UnreadableChunkError
-        If a needed chunk is damaged or was never written.
-
-    Notes
-    -----
-    Memory: the result, and per thread six times a chunk or 1 MiB; threads are
-    given up while that exceeds an eighth of the budget.
-    """
-    store = ChunkStore.of(dataset)
-    resources = _fit_workers(store, resources)
-    if out is None:
-        out = np.empty((len(samples), len(genes)), dtype=dataset.dtype.newbyteorder("="))
-    stored = out.T if is_transposed else out
-    rows, columns = (genes, samples) if is_transposed else (samples, genes)
-
-    def fill(batch: list[ChunkTask]) -> None:
-        for task in batch:
-            stored[_index(task.rows.outside, task.columns.outside)] = store.read(task)
-
-    tasks = plan_chunks(rows, columns, store.chunk_shape)
-    batches = _batches(store, tasks, resources.n_workers)
-    for _ in map_blocks(fill, batches, resources=resources):
-        pass
-    return out
-
-
-def _refuse_impossible(store: ChunkStore, task: ChunkTask, cells: NDArray[Any]) -> None:
-    """Refuse a chunk with numbers that are no expression values."""
-    n_wrong = cells.size - int(np.count_nonzero((cells >= 0) & np.isfinite(cells)))
-    if n_wrong:
-        rows, columns = store.extent(task)
-        reason = f"{n_wrong} of its {cells.size} numbers are negative, NaN or infinite"
-        raise UnreadableChunkError(rows, columns, reason)
-
-
-def find_unreadable(
-    dataset: Any,  # noqa: ANN401
-    *,
-    resources: Resources,
-) -> Iterator[tuple[int, int, list[UnreadableChunkError]]]:
-    """Read every chunk of a matrix; report those damaged or with impossible numbers.
-
-    Parameters
-    ----------
-    dataset
-        Open HDF5 dataset.
-    resources
-        Threads and memory; the cluster is not used.
-
-    Yields
-    ------
-    tuple of int, int and list
-        Chunks read since the last, chunks in all, and the failures among the read.
-    """
-    store = ChunkStore.of(dataset)
-    resources = _fit_workers(store, resources)
-
-    n_chunks = store.n_chunks
-
-    def check(batch: list[ChunkTask]) -> tuple[int, int, list[UnreadableChunkError]]:
-        failures = []
-        for task in batch:
-            try:
-                _refuse_impossible(store, task, store.read(task))
-            except UnreadableChunkError as error:
-                failures.append(error)
-        return len(batch), n_chunks, failures
-
-    rows, columns = (np.arange(size) for size in dataset.shape)
-    tasks = plan_chunks(rows, columns, store.chunk_shape)
-    yield from map_blocks(check, _batches(store, tasks, resources.n_workers), resources=resources)

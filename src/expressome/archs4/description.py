@@ -4,7 +4,8 @@ import os
 import warnings
 from typing import Any
 
-from expressome.archs4.chunks import UnreadableChunkError, find_unreadable
+from expressome.archs4.cells import find_unreadable
+from expressome.archs4.chunks import UnreadableChunkError
 from expressome.archs4.fields import read_field
 from expressome.archs4.layouts import EXPRESSION
 from expressome.archs4.metadata import NO_ENSEMBL_PREFIXES, group_studies

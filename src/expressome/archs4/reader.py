@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.archs4 import fields, structure
-from expressome.archs4.chunks import ChunkStore, UnreadableChunkError, read_cells
+from expressome.archs4.cells import read_cells
+from expressome.archs4.chunks import ChunkStore, UnreadableChunkError
 from expressome.archs4.damage import check_numbers, explain_damage
 from expressome.archs4.layouts import EXPRESSION, LAYOUTS, Layout, match_layout
 from expressome.archs4.request import Request, to_positions

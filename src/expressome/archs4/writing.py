@@ -104,20 +104,25 @@ def write_archs4(  # noqa: PLR0913 - one file, everything it holds
     >>> open_archs4(place).counts(["GSM2"]).tolist()
     [[5]]
     """
+    shape = (len(genes), len(samples))
+    if 0 in shape:
+        msg = f"{shape[1]} samples and {shape[0]} genes: there is nothing to write"
+        raise ShapeError(msg)
     _check_ids(samples.index, "sample")
     _check_ids(genes.index, "gene")
-    _check_measured(tables, measured, n_samples=len(samples), n_genes=len(genes))
+    groups = _check_measured(tables, measured, n_samples=len(samples), n_genes=len(genes))
+    dtype = np.dtype(np.float32 if unit == "tpm" else np.uint32)
+    checked = _check_blocks(
+        blocks, dtype, samples=samples.index, genes=genes.index, measured_groups=groups
+    )
     with staged_output(path, overwrite=overwrite) as partial, h5py.File(partial, "w") as file:
         _write_info(file, info or {})
         _write_samples(file, samples, species)
         _write_genes(file, genes, level)
-        if tables is not None and measured is not None:
-            group = file.create_group(MEASURED_GROUP)
-            group.create_dataset("table", data=np.asarray(tables, dtype=np.int32))
-            group.create_dataset("measured", data=np.asarray(measured, dtype=np.uint8))
-        _write_matrix(
-            file, blocks, samples=samples.index, genes=genes.index, unit=unit, chunks=chunks
-        )
+        if groups is not None:
+            file[f"{MEASURED_GROUP}/table"] = groups[0]
+            file[f"{MEASURED_GROUP}/measured"] = groups[1].astype(np.uint8)
+        _write_matrix(file, checked, shape=shape, dtype=dtype, chunks=chunks)
 
 
 def _check_ids(ids: pd.Index, axis: str) -> None:
@@ -140,10 +145,10 @@ def _check_measured(
     *,
     n_samples: int,
     n_genes: int,
-) -> None:
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]] | None:
     """Refuse a record of measured genes that does not fit."""
     if tables is None and measured is None:
-        return
+        return None
     if tables is None or measured is None:
         msg = "tables and measured belong together; pass both or neither"
         raise ShapeError(msg)
@@ -154,6 +159,7 @@ def _check_measured(
             f"{n_samples} samples and {n_genes} genes; number tables from 0"
         )
         raise ShapeError(msg)
+    return np.asarray(tables, dtype=np.int32), np.asarray(measured, dtype=np.bool_)
 
 
 def _write_info(file: Any, info: Mapping[str, str]) -> None:  # noqa: ANN401
@@ -223,29 +229,27 @@ def _write_matrix(
     file: Any,  # noqa: ANN401
     blocks: Iterable[NDArray[Any]],
     *,
-    samples: pd.Index,
-    genes: pd.Index,
-    unit: str,
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
     chunks: tuple[int, int] | None,
 ) -> None:
     """Write the matrix, one column of chunks at a time."""
-    dtype = np.dtype(np.float32 if unit == "tpm" else np.uint32)
-    shape = (len(genes), len(samples))
-    if 0 in shape:
-        msg = f"{shape[1]} samples and {shape[0]} genes: there is nothing to write"
-        raise ShapeError(msg)
     wanted = chunks or _CHUNKS
     fitted = (min(wanted[0], shape[0]), min(wanted[1], shape[1]))
     dataset = file.create_dataset(EXPRESSION, shape=shape, dtype=dtype, chunks=fitted, **_FILTERS)
     n_written = 0
-    checked = _check_blocks(blocks, samples=samples, genes=genes, dtype=dtype)
-    for columns in _recut(checked, fitted[1], len(genes)):
+    for columns in _recut(blocks, fitted[1], shape[0]):
         dataset[:, n_written : n_written + len(columns)] = columns.T
         n_written += len(columns)
 
 
 def _check_blocks(
-    blocks: Iterable[NDArray[Any]], *, samples: pd.Index, genes: pd.Index, dtype: np.dtype[Any]
+    blocks: Iterable[NDArray[Any]],
+    dtype: np.dtype[Any],
+    *,
+    samples: pd.Index,
+    genes: pd.Index,
+    measured_groups: tuple[NDArray[np.int32], NDArray[np.bool_]] | None,
 ) -> Iterator[NDArray[Any]]:
     """Give blocks in the stored type; refuse what it cannot hold."""
     n_seen = 0
@@ -257,32 +261,46 @@ def _check_blocks(
                 f"{len(samples)} samples x {len(genes)} genes"
             )
             raise ShapeError(msg)
-        yield _to_stored(np.asarray(block), samples[n_seen : n_seen + len(block)], dtype)
+        span = slice(n_seen, n_seen + len(block))
+        unmeasured = None
+        if measured_groups is not None:
+            tables, measured = measured_groups
+            unmeasured = ~measured[tables[span]]
+        yield _to_stored(np.asarray(block), dtype, samples=samples[span], unmeasured=unmeasured)
         n_seen += len(block)
     if n_seen != len(samples):
         msg = f"the blocks hold {n_seen} samples, but {len(samples)} sample ids were given"
         raise ShapeError(msg)
 
 
-def _to_stored(block: NDArray[Any], samples: pd.Index, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _to_stored(
+    block: NDArray[Any],
+    dtype: np.dtype[Any],
+    *,
+    samples: pd.Index,
+    unmeasured: NDArray[np.bool_] | None,
+) -> NDArray[Any]:
     """Convert one block; what is no count is an error, never cut to fit."""
     if block.dtype == dtype and dtype.kind == "u":
         return block
-    filled = np.nan_to_num(block, nan=0.0, posinf=-1.0) if block.dtype.kind == "f" else block
-    limit = np.iinfo(dtype).max if dtype.kind == "u" else np.inf
-    wrong = (filled < 0) | (filled > limit)
+    if unmeasured is not None:
+        block = np.where(unmeasured, 0, block)
+    limit = np.iinfo(dtype).max if dtype.kind == "u" else np.finfo(dtype).max
+    # Written so that NaN is wrong, too.
+    wrong = ~((block >= 0) & (block <= limit))
     if dtype.kind == "u" and block.dtype.kind == "f":
-        wrong |= filled != np.floor(filled)
+        wrong |= block != np.floor(block)
     if wrong.any():
         rows = np.flatnonzero(wrong.any(axis=1))
         row = rows[0]
         value = block[row, np.flatnonzero(wrong[row])[0]]
+        kind = f"counts are whole numbers from 0 to {limit}"
         msg = (
             f"{len(rows)} of {len(block)} samples hold numbers that are no counts (first: {value} "
-            f"in {samples[row]}); counts are whole numbers from 0 to {limit}"
+            f"in {samples[row]}); {kind if dtype.kind == 'u' else 'TPM is finite and >= 0'}"
         )
         raise InvalidCountsError(msg)
-    return filled.astype(dtype)
+    return block.astype(dtype)
 
 
 def _recut(blocks: Iterable[NDArray[Any]], n_rows: int, n_genes: int) -> Iterator[NDArray[Any]]:
