@@ -3,9 +3,11 @@
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from itertools import chain
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -229,10 +231,9 @@ def check_species(species: str) -> Species:
     return species
 
 
-def _read_table(name: str) -> pd.DataFrame:
-    """Read a table of this package."""
-    with as_file(files(__package__) / "data" / name) as path:
-        return pd.read_parquet(path)
+def _open_table(name: str) -> AbstractContextManager[Path]:
+    """Give the path of a table of this package."""
+    return as_file(files(__package__) / "data" / name)
 
 
 @functools.cache
@@ -261,7 +262,8 @@ def load_genes(species: str) -> pd.DataFrame:
     >>> load_genes("human").loc["ENSG00000141510", "symbol"]
     'TP53'
     """
-    return _read_table(f"genes_{check_species(species)}.parquet").set_index("gene")
+    with _open_table(f"genes_{check_species(species)}.parquet") as path:
+        return pd.read_parquet(path).set_index("gene")
 
 
 @functools.cache
@@ -288,21 +290,24 @@ def load_identifiers(species: str) -> IdentifierTable:
     >>> load_identifiers("mouse").map(["Trp53"]).genes.tolist()
     ['ENSMUSG00000059552']
     """
-    table = _read_table(f"names_{check_species(species)}.parquet")
-    is_shared = table["name"].duplicated(keep=False)
-    # The table's ranks other than synonym and entrez are all symbols: of the naming
-    # authority, of the current annotation, of retired genes, of haplotypes.
-    kinds = table["kind"].astype(object).where(table["kind"].isin(["synonym", "entrez"]), "symbol")
-    names: dict[str, dict[str, str]] = {}
-    shared: dict[str, dict[str, tuple[str, ...]]] = {}
-    for kind in (*_NAME_KINDS, "entrez"):
-        single = table[~is_shared & (kinds == kind)]
-        names[kind] = dict(zip(single["name"], single["gene"], strict=True))
-        several = table[is_shared & (kinds == kind)]
-        claims: dict[str, list[str]] = {}
-        for name, gene in zip(several["name"], several["gene"], strict=True):
-            claims.setdefault(name, []).append(gene)
-        shared[kind] = {name: tuple(genes) for name, genes in claims.items()}
+    from pyarrow import parquet
+
+    with _open_table(f"names_{check_species(species)}.parquet") as path:
+        table = parquet.read_table(path)
+    # Rows are sorted by kind: each kind is one slice, and no row is touched twice.
+    kinds = table["kind"].to_pandas()
+    starts = {kind: int(np.argmax(kinds == kind)) for kind in kinds.cat.categories}
+    sizes = kinds.value_counts()
+    columns = [table[column].to_numpy().tolist() for column in ("name", "gene")]
+    found = {
+        kind: dict(zip(*(c[start : start + sizes[kind]] for c in columns), strict=True))
+        for kind, start in starts.items()
+    }
+    names = {kind: found[kind] for kind in (*_NAME_KINDS, "entrez")}
+    shared = {
+        kind: {name: tuple(genes.split()) for name, genes in found[f"ambiguous {kind}"].items()}
+        for kind in names
+    }
     return IdentifierTable(check_species(species), names, shared)
 
 
