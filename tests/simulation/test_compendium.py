@@ -5,13 +5,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from expressome import simulation
 from expressome.archs4.reader import open_archs4
 from expressome.engine import Resources
 from expressome.errors import OutputExistsError
-from expressome.simulation.compendium import NOTICE, simulate_compendium
+from expressome.simulation.compendium import NOTICE, list_labels, simulate_compendium
 from expressome.simulation.effects import Noise, draw_study, find_axes, mix_profile
 from expressome.simulation.materials import MATERIALS
 from expressome.simulation.profiles import load_profiles
@@ -53,6 +54,16 @@ def test_lists_and_unlabelled_samples_make_up_the_file(small):
     assert listed | set(simulated.unlabelled) == set(simulated.truth.index)
     assert set(simulated.labels["kind"]) == {"tissue", "cell line"}
     assert not simulated.labels.duplicated().any()
+
+
+def test_labels_are_known_without_drawing_counts(small):
+    _, simulated = small
+
+    listed = list_labels(n_samples=320, n_studies=24, seed=3)
+
+    pd.testing.assert_frame_equal(listed.labels, simulated.labels)
+    pd.testing.assert_frame_equal(listed.truth, simulated.truth)
+    assert listed.unlabelled == simulated.unlabelled
 
 
 def test_a_list_names_the_true_label_or_its_tissue(small):

@@ -24,7 +24,7 @@ from expressome.simulation.effects import (
 )
 from expressome.simulation.profiles import Profiles, load_profiles
 
-__all__ = ["NOTICE", "Simulated", "simulate_compendium"]
+__all__ = ["NOTICE", "Simulated", "list_labels", "simulate_compendium"]
 
 NOTICE = (
     "SIMULATED data: no sample exists. Mean profiles from the Human Protein Atlas "
@@ -143,7 +143,7 @@ def simulate_compendium(  # noqa: PLR0913 - sizes, seed and where to
     """
     resources = resources or Resources()
     profiles, noise = load_profiles(), noise or Noise()
-    rng = np.random.default_rng([seed, *b"design"])
+    rng = _design_rng(seed)
     design = design_compendium(n_samples, n_studies, unlabelled=unlabelled, rng=rng)
     axes = find_axes(profiles)
     studies = [
@@ -167,6 +167,39 @@ def simulate_compendium(  # noqa: PLR0913 - sizes, seed and where to
         overwrite=overwrite,
     )
     return _tell_truth(design, len(profiles.genes))
+
+
+def list_labels(
+    *, n_samples: int = 2400, n_studies: int = 150, unlabelled: float = 0.25, seed: int = 0
+) -> Simulated:
+    """Give the labels of a simulated compendium without drawing its counts.
+
+    Parameters
+    ----------
+    n_samples, n_studies, unlabelled, seed
+        As for `simulate_compendium`.
+
+    Returns
+    -------
+    Simulated
+        What `simulate_compendium` gives for the same arguments.
+
+    Raises
+    ------
+    InvalidValueError
+        If the sizes do not fit each other.
+
+    Examples
+    --------
+    >>> sorted(list_labels(n_samples=96, n_studies=12).truth.label.unique())
+    ['HEPG2', 'MCF7', 'brain', 'breast', 'liver', 'lung']
+    """
+    design = design_compendium(n_samples, n_studies, unlabelled=unlabelled, rng=_design_rng(seed))
+    return _tell_truth(design, len(load_profiles().genes))
+
+
+def _design_rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, *b"design"])
 
 
 def _draw_samples(
