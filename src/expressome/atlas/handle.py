@@ -1,16 +1,13 @@
 """Read an atlas, a block at a time or a gene at a time."""
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from expressome.atlas.matrix import StoredMatrix
 from expressome.atlas.schema import (
@@ -18,20 +15,20 @@ from expressome.atlas.schema import (
     FORMAT_VERSION,
     SECTION,
     replace_element,
-    to_storable,
 )
 from expressome.atlas.selection import Selection, holds_ids, to_positions
 from expressome.atlas.shards import BLOCK_SAMPLES, CHUNK_GENES
+from expressome.atlas.stored_tables import StoredTables
 from expressome.blocks import prefetch, row_spans
 from expressome.engine import Resources, map_blocks
 from expressome.errors import AtlasError, ShapeError
 from expressome.outputs import check_input
-from expressome.results import LABEL_FIELDS, LabelMatrix, Target, to_json
+from expressome.results import Target
 
 __all__ = ["Atlas", "open_atlas"]
 
 
-class Atlas:
+class Atlas(StoredTables):
     """A labelled, normalised compendium on disk; cheap to open and to pickle.
 
     Parameters
@@ -45,53 +42,11 @@ class Atlas:
     never kept.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     def __repr__(self) -> str:
         return f"Atlas({str(self.path)!r}: {self.n_samples} samples x {self.n_genes} genes)"
 
     def __reduce__(self) -> tuple[type["Atlas"], tuple[Path]]:
         return Atlas, (self.path,)
-
-    def element(self, name: str) -> Any:  # noqa: ANN401 - whatever AnnData stored
-        """Read one element of the store, such as ``"obsm/pca"``.
-
-        Parameters
-        ----------
-        name
-            Its path inside the atlas.
-
-        Returns
-        -------
-        object
-            Table, array, sparse matrix or dictionary.
-
-        Raises
-        ------
-        AtlasError
-            If the atlas holds no such element.
-        """
-        import zarr
-        from anndata.io import read_elem
-
-        root = zarr.open_group(str(self.path), mode="r")
-        if name not in root:
-            msg = f"{self.path.name} holds no {name}; make it with the verb that computes it"
-            raise AtlasError(msg)
-        return read_elem(root[name])
-
-    @cached_property
-    def obs(self) -> pd.DataFrame:
-        """One row per sample, index ``sample``."""
-        table: pd.DataFrame = self.element("obs")
-        return table
-
-    @cached_property
-    def var(self) -> pd.DataFrame:
-        """One row per gene, index ``gene``."""
-        table: pd.DataFrame = self.element("var")
-        return table
 
     @cached_property
     def shape(self) -> tuple[int, int]:
@@ -111,32 +66,10 @@ class Atlas:
         """Number of genes."""
         return self.shape[1]
 
-    @cached_property
-    def labels(self) -> LabelMatrix:
-        """Labels of all samples; without annotation it has no column."""
-        table = self.element(f"{SECTION}/labels")
-        matrix = sparse.csr_array(self.element("obsm/labels").astype(np.uint8))
-        return LabelMatrix(self.obs.index, table[list(LABEL_FIELDS)], matrix)
-
-    @cached_property
-    def _texts(self) -> Mapping[str, Any]:
-        described: Mapping[str, Any] = json.loads(str(self.element(f"{SECTION}/description")))
-        return described
-
     @property
     def recipe(self) -> str:
         """Name of the normalisation."""
         return str(self.normalizer_parts["recipe"])
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """Origin of the atlas."""
-        return dict(self._texts["manifest"])
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """Species, level, unit and format version."""
-        return {key: value for key, value in self._texts.items() if key != "manifest"}
 
     @cached_property
     def normalizer_parts(self) -> dict[str, Any]:
@@ -153,12 +86,6 @@ class Atlas:
             raise AtlasError(msg)
         genes = tuple(str(gene) for gene in parts["genes"])
         return Target(np.asarray(parts["profile"], np.float64), int(parts["n_samples"]), genes)
-
-    @cached_property
-    def distributions(self) -> dict[str, NDArray[Any]]:
-        """Histograms of a few samples before and after normalisation."""
-        found: dict[str, NDArray[Any]] = self.element(f"{SECTION}/distributions")
-        return found
 
     def read(self, samples: Selection = None, genes: Selection = None) -> NDArray[np.float32]:
         """Read normalised values.
@@ -261,36 +188,6 @@ class Atlas:
 
         yield from prefetch(read_all())
 
-    def update_obs(self, columns: pd.DataFrame) -> None:
-        """Add or replace columns of the sample table.
-
-        Parameters
-        ----------
-        columns
-            One row per sample of the atlas, same index and order.
-
-        Raises
-        ------
-        ShapeError
-            If the index differs from the atlas's.
-        """
-        self._update("obs", self.obs, columns)
-
-    def update_var(self, columns: pd.DataFrame) -> None:
-        """Add or replace columns of the gene table.
-
-        Parameters
-        ----------
-        columns
-            One row per gene of the atlas, same index and order.
-
-        Raises
-        ------
-        ShapeError
-            If the index differs from the atlas's.
-        """
-        self._update("var", self.var, columns)
-
     def write_obsm(self, name: str, values: NDArray[Any]) -> None:
         """Store numbers per sample, such as coordinates of a map.
 
@@ -312,47 +209,6 @@ class Atlas:
             )
             raise ShapeError(msg)
         replace_element(self.path, f"obsm/{name}", np.asarray(values))
-
-    def write_note(self, name: str, content: Mapping[str, Any]) -> None:
-        """Store plain values beside the atlas's own section, such as a manifest.
-
-        Parameters
-        ----------
-        name
-            What it is about; an older note of that name is replaced.
-        content
-            What JSON can hold.
-        """
-        text = to_json(content)
-        replace_element(self.path, f"{SECTION}/note_{name}", text)
-
-    def read_note(self, name: str) -> dict[str, Any]:
-        """Read what `write_note` stored; empty if there is none.
-
-        Parameters
-        ----------
-        name
-            What it is about.
-
-        Returns
-        -------
-        dict
-            Plain values.
-        """
-        if not (self.path / SECTION / f"note_{name}").is_dir():
-            return {}
-        found: dict[str, Any] = json.loads(str(self.element(f"{SECTION}/note_{name}")))
-        return found
-
-    def _update(self, name: str, table: pd.DataFrame, columns: pd.DataFrame) -> None:
-        if not table.index.equals(pd.Index([str(i) for i in columns.index])):
-            msg = f"the new columns have {len(columns)} rows, {name} {len(table)}; use its index"
-            raise ShapeError(msg)
-        updated = table.copy()
-        for column, values in to_storable(columns).items():
-            updated[column] = values.to_numpy()
-        replace_element(self.path, name, updated)
-        self.__dict__.pop(name, None)
 
     def _read(self, array: str, samples: Selection, genes: Selection) -> NDArray[Any]:
         rows = to_positions(
