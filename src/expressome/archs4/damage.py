@@ -10,51 +10,62 @@ from numpy.typing import NDArray
 
 from expressome.archs4.chunks import UnreadableChunkError
 from expressome.archs4.layouts import EXPRESSION
-from expressome.errors import InvalidCountsError, first_few
+from expressome.errors import first_few
 
-__all__ = ["check_numbers", "explain_damage"]
+__all__ = ["explain_damage", "explain_numbers", "has_possible_numbers"]
 
 
-def check_numbers(counts: NDArray[Any], *, path: Path, samples: pd.Index, genes: pd.Index) -> None:
-    """Refuse negative numbers, NaN and infinity.
+def has_possible_numbers(counts: NDArray[Any]) -> bool:
+    """Tell whether all numbers are >= 0 and finite.
 
     Parameters
     ----------
     counts
-        Numbers as read, shape (n_samples, n_genes).
+        Numbers as read, any shape.
+
+    Returns
+    -------
+    bool
+        False if one is negative, NaN or infinite.
+
+    Examples
+    --------
+    >>> has_possible_numbers(np.array([0, 3])), has_possible_numbers(np.array([np.nan]))
+    (True, False)
+    """
+    if counts.size == 0 or counts.dtype.kind == "u":
+        return True
+    # The minimum of numbers with NaN is NaN, so one comparison finds both.
+    return bool(counts.min() >= 0) and bool(counts.dtype.kind == "i" or np.isfinite(counts.max()))
+
+
+def explain_numbers(counts: NDArray[Any], *, path: Path, samples: pd.Index, genes: pd.Index) -> str:
+    """Say in words which numbers are negative, NaN or infinite.
+
+    Parameters
+    ----------
+    counts
+        Numbers as read, shape (n_samples, n_genes), at least one of them impossible.
     path
-        Where they were read, for the message.
+        Where they were read.
     samples
         Sample ids of the rows.
     genes
         Gene keys of the columns.
 
-    Raises
-    ------
-    InvalidCountsError
-        If there is one; it names the first sample and gene.
-
-    Examples
-    --------
-    >>> check_numbers(
-    ...     np.array([[3, 0]]), path=Path("a.h5"), samples=pd.Index(["GSM1"]),
-    ...     genes=pd.Index(["ENSG1", "ENSG2"]),
-    ... )
+    Returns
+    -------
+    str
+        One line that names the first sample and gene.
     """
-    if counts.size == 0 or counts.dtype.kind == "u":
-        return
-    # The minimum of numbers with NaN is NaN, so one comparison finds both.
-    if counts.min() >= 0 and (counts.dtype.kind == "i" or np.isfinite(counts.max())):
-        return
     is_wrong = ~((counts >= 0) & np.isfinite(counts))
     i, g = (int(axis[0]) for axis in np.nonzero(is_wrong))
-    msg = (
+    return (
         f"{path}: {int(is_wrong.sum())} of {counts.size} numbers read are negative, NaN or "
         f"infinite (first: {counts[i, g]} in sample {samples[i]}, gene {genes[g]}); expression "
         f"is >= 0, so download the file again or leave out the "
         f"{int(is_wrong.any(axis=1).sum())} samples that hold them"
     )
-    raise InvalidCountsError(msg)
 
 
 def explain_damage(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from expressome.archs4 import fields, structure
 from expressome.archs4.cells import read_cells
 from expressome.archs4.chunks import ChunkStore, UnreadableChunkError
-from expressome.archs4.damage import check_numbers, explain_damage
+from expressome.archs4.damage import explain_damage, explain_numbers, has_possible_numbers
 from expressome.archs4.layouts import EXPRESSION, LAYOUTS, Layout, match_layout
 from expressome.archs4.request import Request, to_positions
 from expressome.archs4.storage import open_file
@@ -25,6 +25,7 @@ from expressome.errors import (
     DamagedFileError,
     FileFormatError,
     IdentifierError,
+    InvalidCountsError,
     MissingFieldError,
     first_few,
 )
@@ -301,23 +302,18 @@ class Compendium:
                 )
             except UnreadableChunkError as error:
                 raise DamagedFileError(self.explain([error])) from error
-        check_numbers(
-            out, path=self.path, samples=self.sample_ids[rows], genes=self.genes.index[columns]
-        )
+        if not has_possible_numbers(out):
+            raise InvalidCountsError(
+                explain_numbers(
+                    out,
+                    path=self.path,
+                    samples=self.sample_ids[rows],
+                    genes=self.genes.index[columns],
+                )
+            )
 
     def explain(self, failures: Sequence[UnreadableChunkError]) -> str:
-        """Say in words which samples and genes cannot be read.
-
-        Parameters
-        ----------
-        failures
-            Chunks that could not be read, at least one.
-
-        Returns
-        -------
-        str
-            One line that names file, samples and genes.
-        """
+        """Say in words which samples and genes cannot be read; see `explain_damage`."""
         return explain_damage(
             failures,
             path=self.path,
