@@ -72,6 +72,12 @@ def test_a_gene_without_id_is_found_by_its_symbol(lengths):
     assert resolved["length_bp"].tolist() == [9000.0, 1000.0]
 
 
+def test_the_y_copy_of_a_gene_is_as_long_as_the_gene_on_x(lengths):
+    resolved = resolve_lengths(genes_of("G2_PAR_Y", "G2"), lengths, missing="error")
+
+    assert resolved["length_bp"].tolist() == [2000.0, 2000.0]
+
+
 def test_all_found_warns_of_nothing(lengths):
     resolved = resolve_lengths(genes_of("G1", "G2"), lengths, missing="error")
 

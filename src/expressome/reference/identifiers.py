@@ -340,14 +340,20 @@ def guess_species(ids: Sequence[object]) -> Literal["human", "mouse", ""]:
     if ensembl:
         n_mouse = sum(prefix.startswith("ENSMUS") for prefix in ensembl)
         return _decide(len(ensembl) - n_mouse, n_mouse)
+    known, folded = _collect_names()
+    return _decide(*_count_exclusive({name.casefold() for name in names}, folded)) or _decide(
+        *_count_exclusive(names, known)
+    )
+
+
+@functools.cache
+def _collect_names() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Collect all names of each species, as written and without case."""
     known: dict[str, set[str]] = {}
     for species in SPECIES:
         table = load_identifiers(species)
         known[species] = {*chain.from_iterable([*table.names.values(), *table.shared.values()])}
-    folded = {species: {name.casefold() for name in found} for species, found in known.items()}
-    return _decide(*_count_exclusive({name.casefold() for name in names}, folded)) or _decide(
-        *_count_exclusive(names, known)
-    )
+    return known, {species: {n.casefold() for n in found} for species, found in known.items()}
 
 
 def _count_exclusive(names: set[str], known: Mapping[str, set[str]]) -> tuple[int, int]:

@@ -17,10 +17,21 @@ from expressome.errors import (
 from expressome.reference.annotation import read_annotation, sum_transcripts, unite_exons
 from expressome.reference.identifiers import check_species, load_genes
 
-__all__ = ["DEFINITIONS", "MISSING", "Definition", "Missing", "load_lengths", "resolve_lengths"]
+__all__ = [
+    "DEFINITIONS",
+    "LEVELS",
+    "MISSING",
+    "Definition",
+    "Level",
+    "Missing",
+    "load_lengths",
+    "resolve_lengths",
+]
 
 Definition = Literal["spliced", "union", "span"]
 DEFINITIONS: tuple[Definition, ...] = get_args(Definition)
+Level = Literal["gene", "transcript"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 Missing = Literal["median", "drop", "error"]
 MISSING: tuple[Missing, ...] = get_args(Missing)
 
@@ -37,6 +48,7 @@ def load_lengths(
     *,
     definition: Definition = "spliced",
     gtf: str | os.PathLike[str] | None = None,
+    level: Level = "gene",
 ) -> pd.DataFrame:
     """Load the length of every gene, in base pairs.
 
@@ -56,11 +68,14 @@ def load_lengths(
     gtf
         A GENCODE or Ensembl GTF, gzipped or not: lengths to the base, for the
         annotation that the counts were made with. Without it, the shipped table.
+    level
+        ``"transcript"`` gives the length of every transcript, for counts per
+        transcript; this needs `gtf`, and ``union`` is then the same as ``spliced``.
 
     Returns
     -------
     DataFrame
-        Index ``gene`` (Ensembl id without version, in sorted order); ``length_bp``
+        Index ``gene`` (Ensembl id without version, sorted); ``length_bp``
         (float64, > 0), ``biotype``, ``symbol`` and ``basis``: ``exact``, or
         what stands in for the definition where the shipped sources do not give it
         (docs/reference.md). ``attrs["source"]`` says where it comes from.
@@ -73,7 +88,8 @@ def load_lengths(
     FileFormatError
         If `gtf` is not a GTF or has no exon lines.
     MissingFieldError
-        If its exon lines carry no transcript_id and `definition` needs it.
+        If its exon lines carry no transcript_id and `definition` needs it, or
+        transcripts are asked for without a GTF.
     DamagedFileError
         If it is cut off.
 
@@ -85,8 +101,15 @@ def load_lengths(
     """
     species = check_species(species)
     _check_choice("definition", definition, DEFINITIONS)
+    _check_choice("level", level, LEVELS)
     if gtf is not None:
-        return _measure_gtf(gtf, definition)
+        return _measure_gtf(gtf, definition, level)
+    if level == "transcript":
+        msg = (
+            "lengths of transcripts are not shipped; pass the GTF the counts were made with, "
+            "or choose a recipe that does not divide by length"
+        )
+        raise MissingFieldError(msg)
     genes = load_genes(species)
     lengths = pd.DataFrame(
         {
@@ -100,16 +123,23 @@ def load_lengths(
     return lengths
 
 
-def _measure_gtf(gtf: str | os.PathLike[str], definition: Definition) -> pd.DataFrame:
-    """Measure the genes of a GTF."""
+def _measure_gtf(gtf: str | os.PathLike[str], definition: Definition, level: Level) -> pd.DataFrame:
+    """Measure the genes or transcripts of a GTF."""
     annotation = read_annotation(gtf)
-    if definition == "union":
-        length_bp = unite_exons(annotation)
+    models = annotation.genes
+    if level == "transcript":
+        measured = sum_transcripts(annotation)
+        models = models.loc[measured.index.get_level_values("gene")]
+        models = models.set_axis(measured.index.get_level_values("transcript"))
+        length_bp = measured["span_bp" if definition == "span" else "spliced_bp"].to_numpy()
+    elif definition == "union":
+        length_bp = unite_exons(annotation).to_numpy()
     else:
-        length_bp = sum_transcripts(annotation)[f"{definition}_bp"]
-        length_bp = length_bp.groupby(level="gene").max()
-    lengths = annotation.genes.assign(length_bp=length_bp.astype("float64"), basis="exact")
+        longest = sum_transcripts(annotation).groupby(level="gene").max()
+        length_bp = longest[f"{definition}_bp"].reindex(models.index).to_numpy()
+    lengths = models.assign(length_bp=length_bp.astype("float64"), basis="exact")
     lengths = lengths[["length_bp", "biotype", "symbol", "basis"]].sort_index()
+    lengths.index.name = "gene"
     lengths.attrs["source"] = f"{annotation.path.name} ({definition})"
     return lengths
 
@@ -122,9 +152,9 @@ def resolve_lengths(
     Parameters
     ----------
     genes
-        Index Ensembl ids (``_PAR_Y`` kept; ``symbol:NAME`` where a file has no
-        Ensembl id: found by its symbol if one gene of `lengths` bears it);
-        ``biotype`` where the file has it.
+        Index Ensembl ids (a ``_PAR_Y`` copy that `lengths` lacks takes the length
+        of the gene on X; ``symbol:NAME``, where a file has no Ensembl id, is found by
+        its symbol if one gene of `lengths` bears it); ``biotype`` where the file has it.
     lengths
         What `load_lengths` gives.
     missing
@@ -187,10 +217,12 @@ def resolve_lengths(
 
 
 def _find_lengths(genes: pd.DataFrame, lengths: pd.DataFrame) -> pd.Series:
-    """Look lengths up by id, and by symbol where the file has no id."""
+    """Look lengths up by id; by symbol where there is no id; on X where Y has no copy."""
     by_id = lengths["length_bp"]
     found = by_id.reindex(genes.index)
     ids = genes.index.astype(str)
+    is_copy = ids.str.endswith("_PAR_Y") & found.isna().to_numpy()
+    found[is_copy] = by_id.reindex(ids[is_copy].str.removesuffix("_PAR_Y")).to_numpy()
     is_symbol = ids.str.startswith("symbol:") & found.isna().to_numpy()
     if is_symbol.any():
         one = lengths[(lengths["symbol"] != "") & ~lengths["symbol"].duplicated(keep=False)]
