@@ -48,12 +48,13 @@ def make_samples(rng, n_samples, n_labels):
     )
     n_shown = min(n_labels, 40)
     both = np.diag(sizes[:n_shown])
-    both[0, 3] = both[3, 0] = sizes[3]
+    both[0, -1] = both[-1, 0] = sizes[n_shown - 1]
     both[1, 2] = both[2, 1] = sizes[2] // 3
     n_points = min(n_samples, 3000)
     centre = rng.normal(0, 30, (8, 2))
     which = rng.integers(0, 8, n_points)
-    group = np.array([*names[:6], "other labels", "unlabelled"])[which]
+    groups = [*names[:6], "other labels", "unlabelled"]
+    group = np.array(groups)[which % len(groups)]
     place = centre[which] + rng.normal(0, 6, (n_points, 2))
     plane = pd.DataFrame(
         {
@@ -263,7 +264,7 @@ def make_synthetic(rng, label_names):
     )
 
 
-def make_content(rng, *, n_samples=2000, n_labels=24, n_genes=1500, parts=True, simulated=True):
+def make_content(rng, *, n_samples=600, n_labels=24, n_genes=1500, parts=True, simulated=True):
     names = make_names(n_labels)
     samples = make_samples(rng, n_samples, n_labels)
     manifest = {

@@ -120,8 +120,8 @@ def write_value(value: object, kind: Kind) -> str:
 
     Examples
     --------
-    >>> write_value(12345.0, "integer"), write_value(0.98765, "score"), write_value(None, "number")
-    ('12,345', '0.99', '-')
+    >>> write_value(12345.0, "integer"), write_value(4.2, "number"), write_value(None, "score")
+    ('12,345', '4.20', '-')
     """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
@@ -129,7 +129,10 @@ def write_value(value: object, kind: Kind) -> str:
         return str(value)
     if kind == "integer":
         return f"{value:,.0f}"
-    return f"{value:.2f}" if kind == "score" else f"{significant(value, 3):,.12g}"
+    if kind == "score":
+        return f"{value:.2f}"
+    magnitude = math.floor(math.log10(abs(value))) if value else 0
+    return f"{significant(value, 3):,.{max(0, 2 - magnitude)}f}"
 
 
 def significant(value: float, n_digits: int = 4) -> float:

@@ -16,7 +16,11 @@ _N_LINES = 60
 
 
 def draw_densities(
-    points: NDArray[np.float64], densities: NDArray[np.float64], *, colour: str = CATEGORIES[0]
+    points: NDArray[np.float64],
+    densities: NDArray[np.float64],
+    *,
+    top: float,
+    colour: str = CATEGORIES[0],
 ) -> Any:  # noqa: ANN401
     """Draw the distribution of each sample as a thin line, and their median.
 
@@ -27,14 +31,15 @@ def draw_densities(
     densities
         Share of genes per unit of that scale, shape (n_samples, n_points); at
         most 60 rows are drawn, evenly spread, the median is over all.
+    top
+        Where the vertical axis ends; the peak of the zeros may lie beyond it.
     colour
         Colour of the lines.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        The vertical axis is made for the genes above zero: the peak of the
-        zeros may end beyond it.
+        Figures with the same `top` can be compared.
     """
     objects = load_plotly()
     chosen = np.unique(np.linspace(0, len(densities) - 1, min(_N_LINES, len(densities)))).astype(
@@ -58,14 +63,12 @@ def draw_densities(
         name="median",
         hovertemplate="log2(1 + count) %{x:.1f}<br>%{y:.1%} of the genes per unit<extra></extra>",
     )
-    expressed = densities[:, points > 1.5]
-    top = float(expressed.max()) if expressed.size else float(densities.max())
     return new_figure(
         [spread, median],
         x="log2(1 + count)",
         y="share of genes per unit",
         height=300,
-        yaxis={"tickformat": ".0%", "range": [0, top * 1.3]},
+        yaxis={"tickformat": ".0%", "range": [0, top]},
     )
 
 

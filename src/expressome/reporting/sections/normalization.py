@@ -66,10 +66,20 @@ def _densities(part: Normalization, *, after: bool) -> Figure:
         f"(bandwidth {part.bandwidth:g}; the peak of genes without reads is cut). Mean standard "
         f"deviation between samples: {spread:.2%} of the genes per unit.",
         figures.draw_densities(
-            part.points, densities, colour=CATEGORIES[0] if after else CATEGORIES[1]
+            part.points,
+            densities,
+            top=_find_top(part),
+            colour=CATEGORIES[0] if after else CATEGORIES[1],
         ),
         table,
     )
+
+
+def _find_top(part: Normalization) -> float:
+    """End both axes where nearly all samples' expressed genes show."""
+    expressed = part.points > 1.5
+    peaks = [densities[:, expressed].max(axis=1) for densities in (part.before, part.after)]
+    return 1.25 * max(float(np.quantile(peak, 0.9)) for peak in peaks)
 
 
 def _target(part: Normalization) -> Figure:

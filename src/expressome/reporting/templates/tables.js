@@ -2,7 +2,7 @@
 // Tables: sort, search, page, choose rows, download. The first page is in the document already;
 // the data of all rows stand beside it as columns.
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const three = new Intl.NumberFormat("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
 
 function writeValue(value, kind) {
   if (value === null) return "-";
