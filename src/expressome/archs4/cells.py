@@ -1,9 +1,9 @@
 """Read any cells of the matrix: each stored chunk once, in file order, on threads."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from expressome.archs4.plan import ChunkTask, plan_chunks
 from expressome.engine import Resources, map_blocks
 
 __all__ = ["find_unreadable", "read_cells"]
+
+Result = TypeVar("Result")
 
 # Bytes of inflated chunks that one thread takes at a time: below it, handing work
 # to threads costs more than the work.
@@ -66,8 +68,20 @@ def _fit_workers(store: ChunkStore, resources: Resources) -> Resources:
     # Raw, inflated and unshuffled, for twice as many batches as threads.
     per_worker_bytes = 6 * max(store.chunk_bytes, _BATCH_BYTES)
     n_fitting = max(1, resources.memory_bytes // 8 // per_worker_bytes)
-    n_workers = min(resources.n_workers, n_fitting)
+    # HDF5 lets one thread read at a time.
+    n_workers = 1 if store.filters is None else min(resources.n_workers, n_fitting)
     return dataclasses.replace(resources, workers=n_workers, cluster=None)
+
+
+def _run(
+    function: Callable[[list[ChunkTask]], Result],
+    batches: Iterable[list[ChunkTask]],
+    resources: Resources,
+) -> Iterator[Result]:
+    """Apply a function to batches on threads, or right here if there is to be one."""
+    if resources.n_workers == 1:
+        return map(function, batches)
+    return map_blocks(function, batches, resources=resources)
 
 
 def read_cells(
@@ -127,7 +141,7 @@ def read_cells(
 
     tasks = plan_chunks(rows, columns, store.chunk_shape)
     batches = _batches(store, tasks, resources.n_workers)
-    for _ in map_blocks(fill, batches, resources=resources):
+    for _ in _run(fill, batches, resources):
         pass
     return out
 
@@ -177,4 +191,4 @@ def find_unreadable(
 
     rows, columns = (np.arange(size) for size in dataset.shape)
     tasks = plan_chunks(rows, columns, store.chunk_shape)
-    yield from map_blocks(check, _batches(store, tasks, resources.n_workers), resources=resources)
+    yield from _run(check, _batches(store, tasks, resources.n_workers), resources)

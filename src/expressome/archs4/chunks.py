@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import h5py
@@ -124,10 +125,16 @@ class ChunkStore:
                 )
                 raise FileFormatError(msg)
 
-    @property
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Type as stored."""
+        dtype: np.dtype[Any] = self.dataset.dtype
+        return dtype
+
+    @cached_property
     def chunk_bytes(self) -> int:
         """Memory of one inflated chunk, in bytes."""
-        return math.prod(self.chunk_shape) * int(self.dataset.dtype.itemsize)
+        return math.prod(self.chunk_shape) * int(self.dtype.itemsize)
 
     @property
     def n_chunks(self) -> int:
@@ -171,11 +178,11 @@ class ChunkStore:
             if filters[i] == _DEFLATE:
                 raw = _inflate(raw, zlib.MAX_WBITS, self.chunk_bytes)
             else:
-                raw = _unshuffle(raw, self.dataset.dtype.itemsize)
+                raw = _unshuffle(raw, self.dtype.itemsize)
         if len(raw) != self.chunk_bytes:
             msg = f"it holds {len(raw)} bytes where {self.chunk_bytes} are expected"
             raise ValueError(msg)
-        return np.frombuffer(raw, dtype=self.dataset.dtype).reshape(self.chunk_shape)
+        return np.frombuffer(raw, dtype=self.dtype).reshape(self.chunk_shape)
 
     def _read_through_h5py(self, task: ChunkTask) -> NDArray[Any]:
         """Read the box around the wanted cells of one chunk or tile."""

@@ -54,7 +54,8 @@ class ChunkTask:
 def _to_selector(positions: NDArray[np.int64]) -> Selector:
     """Give consecutive ascending positions as a slice."""
     first, n_positions = int(positions[0]), len(positions)
-    if int(positions[-1]) - first == n_positions - 1 and bool(np.all(np.diff(positions) == 1)):
+    spans_all = int(positions[-1]) - first == n_positions - 1
+    if spans_all and (n_positions == 1 or bool(np.all(np.diff(positions) == 1))):
         return slice(first, first + n_positions)
     return positions
 

@@ -17,7 +17,7 @@ from expressome.archs4.cells import read_cells
 from expressome.archs4.chunks import ChunkStore, UnreadableChunkError
 from expressome.archs4.damage import explain_damage, explain_numbers, has_possible_numbers
 from expressome.archs4.layouts import EXPRESSION, LAYOUTS, Layout, match_layout
-from expressome.archs4.request import Request, to_positions
+from expressome.archs4.request import Request, is_positional, to_positions
 from expressome.archs4.storage import open_file
 from expressome.blocks import prefetch, row_spans
 from expressome.engine import Resources
@@ -335,9 +335,9 @@ class Compendium:
         """Turn a request into positions on both axes."""
         ids = self.sample_ids
         rows = to_positions(samples, ids, f"samples of {self.path.name}")
-        if genes is None or isinstance(genes, slice):
-            return rows, np.arange(self.n_genes)[genes or slice(None)]
-        return rows, to_positions(genes, self.genes.index, f"genes of {self.path.name}")
+        # Gene names are read only where they are asked for.
+        keys = pd.RangeIndex(self.n_genes) if is_positional(genes) else self.genes.index
+        return rows, to_positions(genes, keys, f"genes of {self.path.name}")
 
 
 def open_archs4(path: str | os.PathLike[str]) -> Compendium:

@@ -9,10 +9,33 @@ from numpy.typing import NDArray
 
 from expressome.errors import SelectionError, first_few
 
-__all__ = ["Request", "to_positions"]
+__all__ = ["Request", "is_positional", "to_positions"]
 
 # Ids, positions (integers), a mask, a slice of positions, or None for all.
 Request = Sequence[str] | Sequence[int] | NDArray[Any] | pd.Index | slice | None
+
+
+def is_positional(request: Request) -> bool:
+    """Tell whether a request can be answered without knowing any id.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+
+    Returns
+    -------
+    bool
+        True for positions, masks, slices and None.
+
+    Examples
+    --------
+    >>> is_positional([3, 1]), is_positional(["GSM1"])
+    (True, False)
+    """
+    if request is None or isinstance(request, slice):
+        return True
+    return not isinstance(request, str) and np.asarray(request).dtype.kind in "iub"
 
 
 def to_positions(request: Request, ids: pd.Index, what: str) -> NDArray[np.int64]:
