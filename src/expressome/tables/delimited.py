@@ -109,13 +109,14 @@ def _first_lines(path: Path) -> tuple[list[str], int]:
             msg = f"{path} is written in UTF-16; save it as UTF-8 text"
             raise FileFormatError(msg)
         raw.seek(0)
-        for line in io.TextIOWrapper(raw, encoding="utf-8-sig", newline=""):
-            if not lines and _is_preamble(line, n_before):
-                n_before += 1
-                continue
-            lines.append(line)
-            if len(lines) > _N_PROBED_ROWS:
-                break
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+            for line in text:
+                if not lines and _is_preamble(line, n_before):
+                    n_before += 1
+                    continue
+                lines.append(line)
+                if len(lines) > _N_PROBED_ROWS:
+                    break
     if len(lines) < 2:
         msg = f"{path} holds {len(lines)} lines; a count table needs a header and one row per gene"
         raise FileFormatError(msg)
@@ -203,8 +204,7 @@ def read_layout(path: Path) -> TextLayout:
 
 def _bad_value(path: Path, layout: TextLayout, columns: list[int]) -> InvalidCountsError | None:
     """Find the first cell that is no number, for the message."""
-    with _open_bytes(path) as raw:
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    with io.TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline="") as text:
         for _ in range(layout.n_skipped_lines):
             next(text)
         for row in csv.reader(text, delimiter=layout.delimiter):
