@@ -1,6 +1,7 @@
 """The shipped vocabulary is what the site writes, and its terms are checked."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -85,3 +86,12 @@ def test_verified_terms_carry_their_name_in_curated_sample_tables(curated_terms)
 
     assert len(verified) == 63
     assert wrong == []
+
+
+def test_labels_without_a_term_are_listed_in_the_docs():
+    page = Path(__file__).resolve().parents[2] / "docs" / "annotation.md"
+    words = page.read_text(encoding="utf-8").replace("\n  ", " ")
+
+    unmapped = VOCABULARY.index[VOCABULARY["ontology_id"] == ""]
+
+    assert [key for key in unmapped if key not in words] == []
