@@ -371,6 +371,26 @@ def compare(genes, gtf):
         )
 
 
+def compare_exons(folder, gtf):
+    """Print how many of ideogram's exons have the length of an exon of the same gene in a GTF."""
+    from expressome.reference.annotation import read_annotation
+
+    annotation = read_annotation(gtf)
+    exons = annotation.exons
+    symbols = annotation.genes.symbol.to_numpy()[exons.gene]
+    known = set(zip(symbols, exons.end - exons.start + 1, strict=True))
+    listed = set(symbols)
+    ours = [
+        (symbol, length_bp)
+        for symbol, parts in sources.read_transcripts(folder, SPECIES["human"])
+        for _, length_bp in parts
+        if symbol in listed
+    ]
+    for n_added in (0, 1):
+        share = np.mean([(symbol, length_bp + n_added) in known for symbol, length_bp in ours])
+        print(f"   ideogram's exons + {n_added}: {share:.1%} of {len(ours):,} found in the GTF")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Build the shipped gene tables.")
     parser.add_argument("downloads", type=Path)
@@ -387,6 +407,7 @@ def main():
         describe(genes, names, species_name)
         if options.gtf and species_name == "human":
             compare(genes, options.gtf)
+            compare_exons(options.downloads.resolve(), options.gtf)
 
 
 if __name__ == "__main__":

@@ -144,19 +144,25 @@ def read_gencode(folder, species):
     return genes, places
 
 
-def read_structures(folder, species, symbols):
-    """Read Ensembl 110's coding transcripts: longest spliced length and span per gene, in bp.
-
-    `symbols` maps a symbol of the same release to its only gene.
-    """
+def read_transcripts(folder, species):
+    """Read the exons (start, end - start) of Ensembl 110's coding transcripts, by symbol."""
     name = f"dist/data/cache/gene-structures/{species['ideogram']}-gene-structures.tsv.gz"
-    rows = []
     for line in member(folder, "ideogram-1.53.0.tgz", name).decode().splitlines():
         if line.startswith("#"):
             continue
         transcript, _, _, *parts = line.split("\t")
         exons = [tuple(map(int, p.split(";")[1:])) for p in parts if p.startswith("1;")]
-        gene = symbols.get(transcript.rpartition("-")[0])
+        yield transcript.rpartition("-")[0], exons
+
+
+def read_structures(folder, species, symbols):
+    """Measure Ensembl 110's coding transcripts: longest spliced length and span per gene, in bp.
+
+    `symbols` maps a symbol of the same release to its only gene.
+    """
+    rows = []
+    for symbol, exons in read_transcripts(folder, species):
+        gene = symbols.get(symbol)
         if gene and exons:
             # Lengths are end - start and starts are relative: each exon gains one base.
             spliced_bp = sum(length + 1 for _, length in exons)
@@ -167,7 +173,9 @@ def read_structures(folder, species, symbols):
 
 def read_old_lengths(folder, species):
     """Read the longest spliced transcript of UCSC's ensGene track (hg19, mm9), in bp."""
-    name = f"usr/lib/R/site-library/geneLenDataBase/data/{species['old_track']}.ensGene.LENGTH.RData"
+    name = (
+        f"usr/lib/R/site-library/geneLenDataBase/data/{species['old_track']}.ensGene.LENGTH.RData"
+    )
     found = read_rdata(member(folder, "r-bioc-genelendatabase_1.34.0-1_all.deb", name))
     found = found[found.Gene.str.startswith(species["prefix"])]
     return found.groupby("Gene").Length.max().astype(float)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rnanorm.annotation import GTF
 
@@ -110,6 +110,7 @@ def test_union_equals_rnanorm_on_a_real_chromosome(shared_data):
     assert found.equals(truth.reindex(found.index).astype(float).rename("length_bp"))
 
 
+@settings(max_examples=40)
 @given(
     exons=st.lists(
         st.tuples(

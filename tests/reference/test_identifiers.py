@@ -1,5 +1,6 @@
 """Gene ids of every kind become Ensembl ids, or are reported."""
 
+import numpy as np
 import pytest
 
 from expressome.errors import InvalidValueError
@@ -49,6 +50,14 @@ def test_case_is_ignored_only_when_one_gene_is_left(toy):
 
     assert mapped.genes.tolist() == ["ENSG00000000002", "ENSG00000000001", "ENSG00000000001"]
     assert mapped.kinds.tolist() == ["symbol", "synonym", "symbol"]
+
+
+def test_agreement_of_two_columns_counts_rows_that_have_both(toy):
+    ids = ["ENSG00000000001.4", "ENSG00000000001", "NA", "ENSG00000000002", "ENSG00000000002"]
+    symbols = ["ONE", "Two", "ONE", "nonsense", "two"]
+
+    assert toy.share_agreeing(ids, symbols) == pytest.approx(2 / 3)
+    assert np.isnan(toy.share_agreeing(["NA"], ["ONE"]))
 
 
 def test_a_symbol_whose_gene_ensembl_lacks_is_unknown(toy):

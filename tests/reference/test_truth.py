@@ -1,5 +1,6 @@
 """The shipped tables against real gene lists and annotations; shares are in docs/reference.md."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,3 +112,19 @@ def test_coding_genes_are_all_there(species):
     assert n_coding > 19_000
     assert len(set(table.names["entrez"].values())) > 24_000
     assert len(set(table.names["symbol"].values())) > 40_000
+
+
+def test_ids_and_symbols_of_the_old_mouse_fixture_are_of_different_rows(shared_data):
+    # Found by this test's subject: the counts belong to the symbols (ACTB, MT-CO1 are the highest).
+    path = shared_data / "archs4-h5-fixtures" / "phantasus_mouse_matrix.h5"
+    table = load_identifiers("mouse")
+    with h5py.File(path) as file:
+        ids, symbols, entrez = (
+            [value.decode() for value in file["meta"][name][:]]
+            for name in ("gene_ensemblid", "genes", "gene_entrezid")
+        )
+
+    assert table.share_agreeing(ids, symbols) < 0.05
+    assert table.share_agreeing(ids, entrez) > 0.99
+    assert table.map(symbols).n_mapped > 0.98 * len(symbols)
+    assert guess_species(symbols) == "mouse"

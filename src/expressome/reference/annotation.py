@@ -252,7 +252,7 @@ def unite_exons(annotation: Annotation) -> pd.Series:
 
     References
     ----------
-    The same as RNAnorm's union exon length (Zmrzlikar et al. 2023).
+    Equal to RNAnorm's union exon length, https://github.com/genialis/RNAnorm
 
     Examples
     --------

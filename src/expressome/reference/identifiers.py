@@ -3,31 +3,22 @@
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from importlib.resources import as_file, files
 from itertools import chain
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from expressome.errors import InvalidValueError
+from expressome.reference.shipped import SPECIES, Species, check_species, open_table
 
 __all__ = [
-    "SPECIES",
     "IdentifierTable",
     "MappedIds",
     "guess_species",
-    "load_genes",
     "load_identifiers",
     "strip_version",
 ]
-
-Species = Literal["human", "mouse"]
-SPECIES: tuple[Species, ...] = ("human", "mouse")
 
 # Ensembl gene or transcript id of the two species, its version, and GENCODE's mark of the
 # Y copy of a pseudoautosomal gene; ENSGR is how GENCODE 19 to 24 wrote that mark.
@@ -131,6 +122,37 @@ class IdentifierTable:
                 unknown.append(name)
         return MappedIds(genes, kinds, ambiguous, unknown)
 
+    def share_agreeing(self, genes: Iterable[object], symbols: Iterable[object]) -> float:
+        """Tell in what share of rows the Ensembl id and the symbol mean one gene.
+
+        Below one half the two columns are not of the same rows, as in a real
+        cut-out of an old mouse file, whose counts belong to the symbols.
+
+        Parameters
+        ----------
+        genes
+            Ensembl ids, one per row.
+        symbols
+            Symbols, one per row.
+
+        Returns
+        -------
+        float
+            Share of the rows with an Ensembl id whose symbol is one gene's; NaN if
+            there is no such row.
+
+        Examples
+        --------
+        >>> table = load_identifiers("human")
+        >>> table.share_agreeing(["ENSG00000141510", "ENSG00000141510"], ["TP53", "ALB"])
+        0.5
+        """
+        by_id = np.array([strip_version(str(gene)) for gene in genes], dtype=object)
+        by_symbol = self.map(symbols).genes
+        has_both = np.array([_ENSEMBL.fullmatch(gene) is not None for gene in by_id], dtype=bool)
+        has_both &= by_symbol != ""
+        return float((by_id == by_symbol)[has_both].mean()) if has_both.any() else float("nan")
+
     def _find(self, name: str) -> tuple[str, str, tuple[str, ...]]:
         """Give gene, kind and, where it is not one gene's, the candidates."""
         if _ENSEMBL.fullmatch(name):
@@ -202,70 +224,6 @@ def strip_version(gene: str) -> str:
     return f"{prefix.upper()}{digits.zfill(11)}" + ("_PAR_Y" if on_y or mark else "")
 
 
-def check_species(species: str) -> Species:
-    """Return a species that tables are shipped for.
-
-    Parameters
-    ----------
-    species
-        What was asked for.
-
-    Returns
-    -------
-    str
-        ``"human"`` or ``"mouse"``.
-
-    Raises
-    ------
-    InvalidValueError
-        If it is neither.
-
-    Examples
-    --------
-    >>> check_species("mouse")
-    'mouse'
-    """
-    if species not in SPECIES:
-        msg = f"species is {species!r}; write human or mouse (other species need their own GTF)"
-        raise InvalidValueError(msg)
-    return species
-
-
-def _open_table(name: str) -> AbstractContextManager[Path]:
-    """Give the path of a table of this package."""
-    return as_file(files(__package__) / "data" / name)
-
-
-@functools.cache
-def load_genes(species: str) -> pd.DataFrame:
-    """Load the shipped gene table of a species, once per process.
-
-    Parameters
-    ----------
-    species
-        ``"human"`` or ``"mouse"``.
-
-    Returns
-    -------
-    DataFrame
-        Index ``gene`` (Ensembl id without version); columns ``symbol``, ``biotype``,
-        ``status`` (primary, par_y, retired or alternative) and, per definition,
-        the length in bp and what it rests on. Shared: copy before changing it.
-
-    Raises
-    ------
-    InvalidValueError
-        If there is no table for the species.
-
-    Examples
-    --------
-    >>> load_genes("human").loc["ENSG00000141510", "symbol"]
-    'TP53'
-    """
-    with _open_table(f"genes_{check_species(species)}.parquet") as path:
-        return pd.read_parquet(path).set_index("gene")
-
-
 @functools.cache
 def load_identifiers(species: str) -> IdentifierTable:
     """Load the shipped id table of a species, once per process.
@@ -292,7 +250,7 @@ def load_identifiers(species: str) -> IdentifierTable:
     """
     from pyarrow import parquet
 
-    with _open_table(f"names_{check_species(species)}.parquet") as path:
+    with open_table(f"names_{check_species(species)}.parquet") as path:
         table = parquet.read_table(path)
     # Rows are sorted by kind: each kind is one slice, and no row is touched twice.
     kinds = table["kind"].to_pandas()

@@ -15,7 +15,7 @@ from expressome.errors import (
     first_few,
 )
 from expressome.reference.annotation import read_annotation, sum_transcripts, unite_exons
-from expressome.reference.identifiers import check_species, load_genes
+from expressome.reference.shipped import check_species, load_genes
 
 __all__ = [
     "DEFINITIONS",
