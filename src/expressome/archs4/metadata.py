@@ -19,6 +19,7 @@ __all__ = [
     "decode_text",
     "gene_keys",
     "group_studies",
+    "series_ids",
     "strip_gene_version",
 ]
 
@@ -187,8 +188,25 @@ def gene_keys(ensembl: Sequence[str], symbols: Sequence[str]) -> list[str]:
     return keys
 
 
-def _series_ids(text: str) -> list[str]:
-    """Split a series field into its ids."""
+def series_ids(text: str) -> list[str]:
+    """Split a series field into its ids.
+
+    Parameters
+    ----------
+    text
+        The field, such as ``"GSE1,GSE2"``.
+
+    Returns
+    -------
+    list of str
+        All GSE ids in it; if there is none, its parts between commas, semicolons
+        and blanks; empty if it says nothing.
+
+    Examples
+    --------
+    >>> series_ids("GSE99825-GSE99900"), series_ids("E-MTAB-305"), series_ids("NA")
+    (['GSE99825', 'GSE99900'], ['E-MTAB-305'], [])
+    """
     found = _SERIES.findall(text)
     if found or text.strip() in NA_TOKENS:
         return found
@@ -254,7 +272,7 @@ def group_studies(series: Sequence[str], samples: Sequence[str]) -> list[str]:
     forest = _Forest()
     leaders: dict[str, str] = {}
     for text in set(series):
-        ids = _series_ids(text)
+        ids = series_ids(text)
         if ids:
             forest.join(ids)
             leaders[text] = ids[0]

@@ -47,7 +47,7 @@ def verify(path: str | os.PathLike[str], *, resources: Resources | None = None) 
     if kind == "atlas":
         from expressome.atlas import verify_atlas
 
-        figures = verify_atlas(Path(path))
+        figures = verify_atlas(Path(path), resources=resources)
     elif kind == "model":
         from expressome.classification.model_file import verify_model
 
