@@ -10,12 +10,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from expressome.reference.shipped import SPECIES, Species, check_species, open_table
+from expressome.reference.shipped import (
+    SPECIES,
+    Species,
+    check_species,
+    load_genes,
+    open_table,
+)
 
 __all__ = [
+    "SPECIES",
     "IdentifierTable",
     "MappedIds",
     "guess_species",
+    "load_genes",
     "load_identifiers",
     "strip_version",
 ]
