@@ -75,6 +75,7 @@ def test_a_symbol_whose_gene_ensembl_lacks_is_unknown(toy):
         ("ENSGR0000182378.10", "ENSG00000182378_PAR_Y"),
         ("RP11-34P13.7", "RP11-34P13.7"),
         ("TP53", "TP53"),
+        ("ENSG0000014151.3", "ENSG0000014151.3"),
     ],
 )
 def test_versions_are_stripped_from_ensembl_ids_only(written, stripped):

@@ -30,7 +30,7 @@ __all__ = [
 
 # Ensembl gene or transcript id of the two species, its version, and GENCODE's mark of the
 # Y copy of a pseudoautosomal gene; ENSGR is how GENCODE 19 to 24 wrote that mark.
-_ENSEMBL = re.compile(r"(ENS(?:MUS)?[GT])(R?)(\d{10,11})(?:\.\d+)?(_PAR_Y)?", re.IGNORECASE)
+_ENSEMBL = re.compile(r"(ENS(?:MUS)?[GT])(?:(\d{11})|R(\d{10}))(?:\.\d+)?(_PAR_Y)?", re.IGNORECASE)
 # Entrez ids are numbers; a table read with gaps may show them as 7157.0.
 _ENTREZ = re.compile(r"(\d+)(?:\.0)?")
 # A symbol wins over a synonym of another gene.
@@ -228,8 +228,9 @@ def strip_version(gene: str) -> str:
     match = _ENSEMBL.fullmatch(gene)
     if match is None:
         return gene
-    prefix, on_y, digits, mark = match.groups()
-    return f"{prefix.upper()}{digits.zfill(11)}" + ("_PAR_Y" if on_y or mark else "")
+    prefix, digits, digits_on_y, mark = match.groups()
+    number = digits or f"0{digits_on_y}"
+    return f"{prefix.upper()}{number}" + ("_PAR_Y" if digits_on_y or mark else "")
 
 
 @functools.cache
