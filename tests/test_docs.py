@@ -27,7 +27,7 @@ def python_blocks():
             yield pytest.param(blocks, id=page.name)
 
 
-@pytest.mark.parametrize("blocks", python_blocks())
+@pytest.mark.parametrize("blocks", list(python_blocks()))
 def test_the_code_of_a_page_runs_from_top_to_bottom(blocks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__page__"}
