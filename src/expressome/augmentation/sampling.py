@@ -68,8 +68,8 @@ class GeneratorSettings:
     n_steps: int = 500
     n_critic: int = 5
     penalty: float = 1.0
-    n_batch: int = 128
-    learning_rate: float = 3e-4
+    n_batch: int = 64
+    learning_rate: float = 1e-3
     check_every: int = 50
     patience: int = 4
 

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from expressome.errors import InvalidValueError, LabelError, ShapeError, first_few
 
-__all__ = ["TrainingSamples", "collect_training", "find_label", "impute_medians"]
+__all__ = ["TrainingSamples", "collect_training", "fill_missing", "find_label", "fit_medians"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,38 +126,57 @@ def find_label(label: str, keys: Sequence[str]) -> int:
     raise LabelError(msg)
 
 
-def impute_medians(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
-    """Fill unmeasured genes with their median over the samples given.
+def fit_medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the median of every gene over the samples that measured it.
 
     Parameters
     ----------
     values
-        Expression, shape (n_samples, n_genes), NaN where unmeasured. Not modified.
+        Training samples, shape (n_samples, n_genes), NaN where unmeasured.
 
     Returns
     -------
-    filled
-        Same shape; a gene measured nowhere becomes 0.
-    n_filled
-        Cells that were NaN.
+    ndarray
+        Shape (n_genes,), float32; 0 for a gene measured nowhere.
 
     Examples
     --------
-    >>> impute_medians(np.array([[1, np.nan], [3, 4]], dtype=np.float32))[0].tolist()
-    [[1.0, 4.0], [3.0, 4.0]]
+    >>> fit_medians(np.array([[1, np.nan], [3, np.nan]], dtype=np.float32)).tolist()
+    [2.0, 0.0]
     """
+    medians = np.zeros(values.shape[1], dtype=np.float32)
     missing = np.isnan(values)
-    n_filled = int(np.count_nonzero(missing))
-    if n_filled == 0:
-        return values, 0
-    genes = np.flatnonzero(missing.any(axis=0))
-    filled = values.copy()
-    part = filled[:, genes]
-    measured = ~missing[:, genes].all(axis=0)
-    medians = np.zeros(len(genes), dtype=np.float32)
-    medians[measured] = np.nanmedian(part[:, measured], axis=0)
-    filled[:, genes] = np.where(missing[:, genes], medians, part)
-    return filled, n_filled
+    holed = missing.any(axis=0)
+    medians[~holed] = np.median(values[:, ~holed], axis=0)
+    partly = holed & ~missing.all(axis=0)
+    medians[partly] = np.nanmedian(values[:, partly], axis=0)
+    return medians
+
+
+def fill_missing(values: NDArray[np.float32], medians: NDArray[np.float32]) -> int:
+    """Put medians where a gene was not measured, in place.
+
+    Parameters
+    ----------
+    values
+        Shape (n_samples, n_genes), NaN where unmeasured. Changed.
+    medians
+        From `fit_medians` on training samples.
+
+    Returns
+    -------
+    int
+        Cells filled.
+
+    Examples
+    --------
+    >>> values = np.array([[1, np.nan]], dtype=np.float32)
+    >>> fill_missing(values, np.array([5, 6], dtype=np.float32)), values.tolist()
+    (1, [[1.0, 6.0]])
+    """
+    samples, genes = np.nonzero(np.isnan(values))
+    values[samples, genes] = medians[genes]
+    return len(samples)
 
 
 def collect_training(
@@ -218,7 +237,7 @@ def collect_training(
         n_wrong = int(np.count_nonzero(~(checked >= 0) | np.isinf(checked)))
         msg = (
             f"{n_wrong} of {checked.size} values are NaN, infinite or below 0; "
-            "fill unmeasured genes first, for example with impute_medians"
+            "fill unmeasured genes first, for example with fill_missing"
         )
         raise InvalidValueError(msg)
     if depths is None:
