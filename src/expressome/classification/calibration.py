@@ -20,7 +20,7 @@ __all__ = [
 # Thresholds outside would answer everything or nothing on the next study.
 _LOWEST_THRESHOLD = 0.05
 _HIGHEST_THRESHOLD = 0.95
-# A forest of 200 trees cannot tell probabilities apart below this.
+# A forest of 100 trees can hardly tell probabilities apart below this.
 _FLOOR = 1e-4
 
 

@@ -47,7 +47,7 @@ class Settings:
 
     features: str = "information"
     n_genes: int = 2000
-    n_trees: int = 200
+    n_trees: int = 100
     study_effects: bool = True
     n_per_label: int = 150
     linear_share: float = 0.5

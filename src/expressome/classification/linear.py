@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve
 
 from expressome.errors import ModelError, ShapeError
 
@@ -161,7 +162,7 @@ def fit_linear(
     moments = (weighted.T @ weighted).astype(np.float64)
     moments[np.diag_indices(len(moments))] += penalty
     crossed = weighted.T @ ((target - mean_target) * root)
-    weights = np.linalg.solve(moments, crossed)
+    weights = solve(moments, crossed, assume_a="pos", overwrite_a=True)
     return LinearScores(
         centre=centre.astype(np.float32),
         scale=scale.astype(np.float32),

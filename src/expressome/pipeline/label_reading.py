@@ -47,13 +47,15 @@ class LabelledSamples:
     n_implied: int
 
 
-def read_labelled(atlas: Atlas) -> LabelledSamples:
+def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
     """Collect the labelled samples of an atlas, their parts and studies.
 
     Parameters
     ----------
     atlas
-        With labels and a split.
+        With labels.
+    needs_split
+        Whether a training part must be stored.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def read_labelled(atlas: Atlas) -> LabelledSamples:
         )
         raise LabelError(msg)
     obs = atlas.obs
-    if "split" not in obs:
+    if needs_split and "split" not in obs:
         msg = f"{atlas.path.name} stores no split; normalize the file again with labels"
         raise AtlasError(msg)
     synthetic = obs["synthetic"].to_numpy()[rows].astype(bool) if "synthetic" in obs else None
@@ -87,8 +89,10 @@ def read_labelled(atlas: Atlas) -> LabelledSamples:
     table = labels.labels.iloc[carried]
     own = sparse.csr_array(labels.matrix[rows][:, carried])
     closed = close_labels(own, parent_columns(table))
-    parts = obs["split"].astype(str).to_numpy(dtype=object)[rows]
-    if not (parts == "train").any():
+    parts = np.full(len(rows), "", dtype=object)
+    if "split" in obs:
+        parts = obs["split"].astype(str).to_numpy(dtype=object)[rows]
+    if needs_split and not (parts == "train").any():
         msg = f"none of {len(rows)} labelled samples is in the training part; normalize again"
         raise AtlasError(msg)
     studies = obs["study"].astype(str).to_numpy(dtype=object)[rows]

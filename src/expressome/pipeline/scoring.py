@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from expressome.classification.baselines import score_baselines, score_original
 from expressome.classification.calibration import (
@@ -19,13 +18,13 @@ from expressome.classification.classifier import Settings, prepare_values
 from expressome.classification.evaluation import LabelTree, score_answers
 from expressome.classification.label_sets import LabelSets, fit_label_sets, specific_labels
 from expressome.classification.outliers import OutlierBound, fit_outlier_bound
+from expressome.classification.scores import score_labels
 from expressome.classification.tuning import FitOptions, Samples, training_medians
 from expressome.errors import LabelWarning, first_few
 
 __all__ = ["Calibrated", "calibrate", "score_test"]
 
-# Label sets are few; a sample whose set no classifier of a fold knows is left out.
-_PLAIN = Settings(n_trees=100, study_effects=False, linear_share=0.0)
+_N_TREES_PLAIN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +279,7 @@ def _baselines(
     """Score plain methods on the same studies, and the leak of a random split."""
     plain = Settings(
         n_genes=settings.n_genes,
-        n_trees=_PLAIN.n_trees,
+        n_trees=_N_TREES_PLAIN,
         study_effects=False,
         linear_share=0.0,
     )
@@ -288,17 +287,23 @@ def _baselines(
     shuffled = np.random.default_rng([options.seed, 4]).permutation(len(samples.studies))
     random_fit, random_test = shuffled[len(test_rows) :], shuffled[: len(test_rows)]
     by_chance = _score_plain(samples, random_fit, random_test, settings=plain, options=options)
-    results = {
-        "plain_forest": by_study["forest"],
-        "plain_forest_random_split": by_chance["forest"],
-        "original": by_study["original"],
-        "original_random_split": by_chance["original"],
-        "logistic_regression": by_study["logistic_regression"],
-        "nearest_centroid": by_study["nearest_centroid"],
-    }
-    leak = by_chance["forest"]["f1_macro"] - by_study["forest"]["f1_macro"]
-    results["plain_forest_random_split"]["leak_f1_macro"] = leak
-    return results
+    train, test = samples.take(fit_rows), samples.take(test_rows)
+    known, values = _filled(train, test, settings.n_genes)
+    sets, classes = fit_label_sets(train.labels)
+    linear = score_baselines(known, classes, values, sets=sets.sets, test_labels=test.labels)
+    leak = by_chance["plain_forest"]["f1_macro"] - by_study["plain_forest"]["f1_macro"]
+    random_split = {f"{name}_random_split": scores for name, scores in by_chance.items()}
+    random_split["plain_forest_random_split"]["leak_f1_macro"] = leak
+    return by_study | linear | random_split
+
+
+def _filled(
+    train: Samples, test: Samples, n_genes: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fill unmeasured genes of both with the training medians."""
+    medians = training_medians(train.values[:, :n_genes])
+    known = prepare_values(train.values[:, :n_genes], medians)
+    return known, prepare_values(test.values[:, :n_genes], medians)
 
 
 def _score_plain(
@@ -309,27 +314,20 @@ def _score_plain(
     settings: Settings,
     options: FitOptions,
 ) -> dict[str, dict[str, Any]]:
-    """Fit and score the plain forest, the original's forest and two plain methods."""
-    from expressome.classification.scores import score_labels
-
+    """Fit and score the plain forest and the original's forest."""
     train, test = samples.take(fit_rows), samples.take(test_rows)
-    classifier, medians = train.fit(settings, options)
-    known = prepare_values(train.values[:, : settings.n_genes], medians)
-    values = prepare_values(test.values[:, : settings.n_genes], medians)
-    sets, classes = fit_label_sets(train.labels)
+    classifier, _ = train.fit(settings, options)
+    known, values = _filled(train, test, settings.n_genes)
+    sets = classifier.label_sets
     votes = classifier.predict_sets(values)
-    keys = [str(k) for k in range(test.labels.shape[1])]
     forest = score_labels(
         test.labels,
         sets.sets[votes.argmax(axis=1)],
         sets.to_label_probabilities(votes),
-        label_keys=keys,
+        label_keys=[str(k) for k in range(test.labels.shape[1])],
     )
     names = ("n_samples", "f1_samples", "f1_micro", "f1_macro")
     original = score_original(
-        known, train.labels, values, test_labels=sparse.csr_array(test.labels), seed=options.seed
+        known, train.labels, values, test_labels=test.labels, seed=options.seed
     )
-    plain = score_baselines(
-        known, classes, values, sets=sets.sets, test_labels=sparse.csr_array(test.labels)
-    )
-    return plain | {"forest": {name: forest[name] for name in names}, "original": original}
+    return {"plain_forest": {name: forest[name] for name in names}, "original": original}

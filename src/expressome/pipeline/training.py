@@ -52,7 +52,7 @@ def train(
     study_effects: bool = True,
     features: Features = "information",
     n_genes: int | None = None,
-    n_trees: int = 200,
+    n_trees: int = 100,
     use_ranks: bool = False,
     max_error: float | None = None,
     refit: Refit = "all",

@@ -1,0 +1,274 @@
+"""Any input of `predict` as blocks of values on the model's own genes and scale."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from expressome.archs4.reader import open_archs4
+from expressome.atlas import Atlas, open_atlas
+from expressome.blocks import row_spans
+from expressome.classification.model import HIGHEST_MISSING, MISSING_FLAGGED, TrainedModel
+from expressome.engine import Resources
+from expressome.errors import (
+    FractionalCountsWarning,
+    IdentifierError,
+    InvalidCountsError,
+    MissingGenesWarning,
+    ModelError,
+    ScaleMismatchError,
+    ShapeError,
+    first_few,
+)
+from expressome.normalization.recipe import Normalizer, check_scale
+from expressome.outputs import check_input
+from expressome.pipeline.gene_mapping import map_genes
+from expressome.reference.identifiers import guess_species
+from expressome.tables import read_counts
+
+__all__ = ["PredictionInput", "open_input"]
+
+CountSource = str | os.PathLike[str] | pd.DataFrame
+# Counts of a person's table are in memory already; blocks bound what normalising adds.
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionInput:
+    """Samples to label.
+
+    Attributes
+    ----------
+    samples
+        Their ids.
+    n_missing
+        Genes of the model that the input lacks.
+    blocks
+        Called with positions of samples, yields (slice over them, values of the
+        model's genes, NaN where missing).
+    is_labelled
+        Whether each sample carries a label, for an atlas; else None.
+    """
+
+    samples: pd.Index
+    n_missing: int
+    blocks: Callable[[NDArray[np.int64]], Iterator[tuple[slice, NDArray[np.float32]]]]
+    is_labelled: NDArray[np.bool_] | None = None
+
+
+def open_input(
+    model: TrainedModel, source: CountSource, *, resources: Resources
+) -> PredictionInput:
+    """Open an ARCHS4 file, an atlas, a count table or a DataFrame for a model.
+
+    Parameters
+    ----------
+    model
+        Whose genes and scale are asked for.
+    source
+        ARCHS4 file, atlas folder, TSV/CSV/Parquet/h5ad of counts, or a
+        DataFrame genes x samples with gene ids as index.
+    resources
+        Memory and threads.
+
+    Returns
+    -------
+    PredictionInput
+        Nothing but ids is read yet, except for tables.
+
+    Raises
+    ------
+    IdentifierError
+        If the genes are of another species.
+    ScaleMismatchError
+        If TPM is given to a model of counts, or the other way round.
+    ModelError
+        If more than half of the model's genes are missing.
+
+    Warns
+    -----
+    MissingGenesWarning
+        If more than 20% of the model's genes are missing.
+    """
+    if isinstance(source, pd.DataFrame):
+        opened = _open_frame(model, source)
+    else:
+        path = check_input(source)
+        if path.is_dir():
+            opened = _open_atlas(model, open_atlas(path), resources)
+        elif _is_hdf5(path) and path.suffix != ".h5ad":
+            opened = _open_file(model, path, resources)
+        else:
+            table = read_counts(path)
+            opened = _open_counts(
+                model, table.counts, table.genes, samples=table.samples, name=path.name
+            )
+    _check_missing(model, opened.n_missing)
+    return opened
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def _check_missing(model: TrainedModel, n_missing: int) -> None:
+    share = n_missing / max(1, len(model.genes))
+    text = f"{n_missing:,} of the model's {len(model.genes):,} genes ({share:.0%}) are missing"
+    if share > HIGHEST_MISSING:
+        msg = (
+            f"{text} from the input; more than {HIGHEST_MISSING:.0%} cannot be filled in: "
+            "give a table with more genes or check its gene ids"
+        )
+        raise ModelError(msg)
+    if share > MISSING_FLAGGED:
+        msg = f"{text} from the input and take their training medians; answers are flagged"
+        warnings.warn(msg, MissingGenesWarning, stacklevel=4)
+
+
+def _check_species(model: TrainedModel, species: str, name: str) -> None:
+    expected = model.description.get("species", "")
+    if species and expected and species != expected:
+        msg = (
+            f"{name} holds {species} genes, but the model was trained on {expected}; "
+            f"use a {species} model"
+        )
+        raise IdentifierError(msg)
+
+
+def _columns(normalizer: Normalizer, model: TrainedModel) -> NDArray[np.int64]:
+    """Find the model's genes among those the recipe gives."""
+    return np.asarray(pd.Index(normalizer.genes).get_indexer(model.genes), dtype=np.int64)
+
+
+def _open_file(model: TrainedModel, path: Path, resources: Resources) -> PredictionInput:
+    """Stream an ARCHS4 file."""
+    compendium = open_archs4(path)
+    normalizer = Normalizer.from_parts(model.normalizer_parts)
+    _check_species(model, compendium.species, path.name)
+    if compendium.unit != normalizer.unit:
+        msg = (
+            f"{path.name} holds {compendium.unit}, but the model was trained on "
+            f"{normalizer.unit}; use a file of {normalizer.unit}"
+        )
+        raise ScaleMismatchError(msg)
+    level = model.description.get("level", "gene")
+    if compendium.level != level:
+        msg = (
+            f"{path.name} is of {compendium.level} level, the model of {level} level; "
+            f"use a file of {level} level"
+        )
+        raise ModelError(msg)
+    genes = compendium.genes.index
+    columns = _columns(normalizer, model)
+    known = np.flatnonzero(genes.isin(pd.Index(normalizer.genes)))
+
+    def blocks(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        for span, counts in compendium.blocks(rows, known, resources=resources):
+            values = normalizer.apply(counts, genes=genes[known])
+            yield span, values[:, columns]
+
+    n_missing = int((~model.genes.isin(genes)).sum())
+    return PredictionInput(compendium.samples.index, n_missing, blocks)
+
+
+def _open_atlas(model: TrainedModel, atlas: Atlas, resources: Resources) -> PredictionInput:
+    """Read an atlas on the model's scale, or bring it there by its ranks."""
+    ours = Normalizer.from_parts(model.normalizer_parts)
+    theirs = Normalizer.from_parts(atlas.normalizer_parts)
+    _check_species(model, str(atlas.description.get("species", "")), atlas.path.name)
+    if ours.recipe != theirs.recipe:
+        msg = (
+            f"{atlas.path.name} was made by the recipe {theirs.recipe}, the model by "
+            f"{ours.recipe}; normalize the file with {ours.recipe}"
+        )
+        raise ScaleMismatchError(msg)
+    found = atlas.var.index.get_indexer(model.genes)
+    is_labelled = (
+        atlas.labels.is_labelled if atlas.labels.n_labels else np.zeros(atlas.n_samples, bool)
+    )
+    has_same_scale = ours.target is None or (
+        theirs.target is not None
+        and ours.genes == theirs.genes
+        and np.array_equal(ours.target.profile, theirs.target.profile)
+    )
+
+    def direct(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        present = found >= 0
+        for span, block in atlas.blocks(rows, found[present], resources=resources):
+            values = np.full((len(block), len(found)), np.nan, np.float32)
+            values[:, present] = block
+            yield span, values
+
+    def ranked(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        columns = _columns(ours, model)
+        for span, block in atlas.blocks(rows, resources=resources):
+            # Ranks within a sample survive the other target, and are all that ours needs.
+            before = block if theirs.divisor is None else block * theirs.divisor
+            mapped = ours.apply(np.maximum(before, 0), genes=atlas.var.index)
+            yield span, mapped[:, columns]
+
+    n_missing = int((found < 0).sum())
+    blocks = direct if has_same_scale else ranked
+    return PredictionInput(atlas.obs.index, n_missing, blocks, is_labelled)
+
+
+def _open_counts(
+    model: TrainedModel,
+    counts: NDArray[Any],
+    genes: pd.Index,
+    *,
+    samples: pd.Index,
+    name: str,
+) -> PredictionInput:
+    """Map the genes of a count table and normalise it block by block."""
+    normalizer = Normalizer.from_parts(model.normalizer_parts)
+    check_scale(counts[:_ROWS_AT_ONCE], normalizer.recipe, name)
+    species = str(model.description.get("species", ""))
+    _check_species(model, guess_species(list(genes)), name)
+    known = pd.Index(normalizer.genes)
+    if species in {"human", "mouse"} and not genes.isin(known).all():
+        mapping = map_genes(genes, species=species)
+        counts, genes = mapping.apply(counts), mapping.genes
+    columns = _columns(normalizer, model)
+
+    def blocks(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        for span in row_spans(len(rows), row_bytes=1, budget_bytes=_ROWS_AT_ONCE):
+            values = normalizer.apply(counts[rows[span]], genes=genes)
+            yield span, values[:, columns]
+
+    n_missing = int((~model.genes.isin(genes)).sum())
+    return PredictionInput(samples, n_missing, blocks)
+
+
+def _open_frame(model: TrainedModel, table: pd.DataFrame) -> PredictionInput:
+    """Check a DataFrame of counts, genes x samples, as a file would be."""
+    name = "the table"
+    if table.empty:
+        msg = f"the table has {table.shape[0]} genes and {table.shape[1]} samples; both are needed"
+        raise ShapeError(msg)
+    if not table.columns.is_unique:
+        repeated = table.columns[table.columns.duplicated()]
+        msg = f"{len(repeated)} sample ids occur twice ({first_few(repeated)}); make them unique"
+        raise IdentifierError(msg)
+    values = table.to_numpy(dtype=np.float64).T
+    n_bad = int((~np.isfinite(values) | (values < 0)).sum())
+    if n_bad:
+        msg = f"{n_bad} of {values.size} counts are negative, NaN or infinite; give raw counts"
+        raise InvalidCountsError(msg)
+    check_scale(values, Normalizer.from_parts(model.normalizer_parts).recipe, name)
+    rounded = np.rint(values)
+    n_rounded = int((rounded != values).sum())
+    if n_rounded:
+        msg = f"{n_rounded} of {values.size} estimated counts were rounded half to even"
+        warnings.warn(msg, FractionalCountsWarning, stacklevel=5)
+    genes = pd.Index([str(gene) for gene in table.index], dtype=object)
+    return _open_counts(
+        model, rounded.astype(np.uint32), genes, samples=pd.Index(table.columns), name=name
+    )
