@@ -46,6 +46,20 @@ def describe_archs4(path: str | os.PathLike[str]) -> dict[str, Any]:
         If it is damaged.
     IdentifierError
         If a sample id occurs twice.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from expressome.archs4.writing import write_archs4
+    >>> place = tempfile.mkdtemp() + "/two.h5"
+    >>> samples = pd.DataFrame({"series": ["GSE1", "GSE2"]}, index=["GSM1", "GSM2"])
+    >>> genes = pd.DataFrame({"symbol": ["TP53"]}, index=["ENSG00000141510"])
+    >>> write_archs4(place, samples=samples, genes=genes, blocks=[np.array([[3], [5]])])
+    >>> description = describe_archs4(place)
+    >>> description["layout"], description["n_studies"], description["species"]
+    ('v2.3-v2.6', 2, 'human')
     """
     compendium = open_archs4(path)
     with open_file(path) as file:
@@ -136,6 +150,19 @@ def verify_archs4(
         If it is not an ARCHS4 file.
     IdentifierError
         If a sample id occurs twice.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from expressome.archs4.writing import write_archs4
+    >>> place = tempfile.mkdtemp() + "/two.h5"
+    >>> samples = pd.DataFrame({"series": ["GSE1", "GSE2"]}, index=["GSM1", "GSM2"])
+    >>> genes = pd.DataFrame({"symbol": ["TP53"]}, index=["ENSG00000141510"])
+    >>> write_archs4(place, samples=samples, genes=genes, blocks=[np.array([[3], [5]])])
+    >>> verify_archs4(place)["n_chunks"]
+    1
     """
     resources = resources or Resources()
     compendium = open_archs4(path)

@@ -17,20 +17,15 @@ from expressome.archs4.layouts import (
 from expressome.archs4.metadata import decode_numbers, gene_keys, group_studies
 from expressome.archs4.storage import read_array, read_text
 from expressome.archs4.structure import gene_datasets, sample_datasets
-from expressome.errors import DamagedFileError, LeftOutWarning
+from expressome.errors import LeftOutWarning
 
 __all__ = [
-    "MEASURED_GROUP",
     "find_species",
     "read_field",
     "read_genes",
-    "read_measured",
     "read_sample_ids",
     "read_samples",
 ]
-
-# Where our packed files keep which table measured which gene; other readers ignore it.
-MEASURED_GROUP = "expressome"
 
 _SPECIES_BY_ENSEMBL = {"ENSG": "human", "ENST": "human", "ENSMUSG": "mouse", "ENSMUST": "mouse"}
 _SPECIES_BY_ORGANISM = {"homo sapiens": "human", "mus musculus": "mouse"}
@@ -197,44 +192,3 @@ def find_species(file: Any, layout: Layout, genes: pd.Index) -> str:  # noqa: AN
     for text in texts.value_counts().index[:1]:
         return _SPECIES_BY_ORGANISM.get(text.lower(), "")
     return ""
-
-
-def read_measured(
-    file: Any,  # noqa: ANN401
-    n_samples: int,
-    n_genes: int,
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]] | None:
-    """Read which table of a packed file measured which gene.
-
-    Parameters
-    ----------
-    file
-        Open HDF5 file.
-    n_samples
-        Samples of the matrix.
-    n_genes
-        Genes of the matrix.
-
-    Returns
-    -------
-    tuple or None
-        Table per sample and measured genes per table; None if all are measured.
-
-    Raises
-    ------
-    DamagedFileError
-        If the two do not fit the matrix.
-    """
-    if f"{MEASURED_GROUP}/measured" not in file:
-        return None
-    tables = read_array(file, f"{MEASURED_GROUP}/table").astype(np.int32)
-    measured = read_array(file, f"{MEASURED_GROUP}/measured").astype(np.bool_)
-    fits = tables.shape == (n_samples,) and measured.shape[1:] == (n_genes,)
-    if not fits or (n_samples and not 0 <= tables.min() <= tables.max() < len(measured)):
-        msg = (
-            f"{file.filename}: the record of measured genes ({measured.shape[0]} tables x "
-            f"{measured.shape[1]} genes, {len(tables)} samples) does not fit the matrix "
-            f"({n_samples} samples, {n_genes} genes); pack the tables again"
-        )
-        raise DamagedFileError(msg)
-    return tables, measured

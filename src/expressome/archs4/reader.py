@@ -17,6 +17,7 @@ from expressome.archs4.cells import read_cells
 from expressome.archs4.chunks import ChunkStore, UnreadableChunkError
 from expressome.archs4.damage import explain_damage, explain_numbers, has_possible_numbers
 from expressome.archs4.layouts import EXPRESSION, LAYOUTS, Layout, match_layout
+from expressome.archs4.measured import mask_measured, read_measured
 from expressome.archs4.request import Request, is_positional, to_positions
 from expressome.archs4.storage import open_file
 from expressome.blocks import prefetch, row_spans
@@ -148,7 +149,13 @@ class Compendium:
         with open_file(self.path) as file:
             return fields.find_species(file, self.layout_row, self.genes.index)
 
-    def counts(self, samples: Request = None, genes: Request = None) -> NDArray[Any]:
+    def counts(
+        self,
+        samples: Request = None,
+        genes: Request = None,
+        *,
+        resources: Resources | None = None,
+    ) -> NDArray[Any]:
         """Read numbers, in request order.
 
         Parameters
@@ -157,6 +164,8 @@ class Compendium:
             Sample ids, positions, or a slice of positions; None for all.
         genes
             Gene ids, positions, or a slice of positions; None for all.
+        resources
+            Threads to use; all processors by default.
 
         Returns
         -------
@@ -175,7 +184,7 @@ class Compendium:
         """
         rows, columns = self._resolve(samples, genes)
         counts = np.empty((len(rows), len(columns)), dtype=self.dtype)
-        self._fill(rows, columns, out=counts, resources=Resources())
+        self._fill(rows, columns, out=counts, resources=resources or Resources())
         return self._blank(rows, columns, counts)
 
     def blocks(
@@ -252,7 +261,7 @@ class Compendium:
     @cached_property
     def _groups(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]] | None:
         with open_file(self.path) as file:
-            return fields.read_measured(file, self.n_samples, self.n_genes)
+            return read_measured(file, self.n_samples, self.n_genes)
 
     def measured(self, samples: Request = None, genes: Request = None) -> NDArray[np.bool_] | None:
         """Say which cells were measured.
@@ -269,17 +278,7 @@ class Compendium:
         ndarray or None
             Boolean, shape (n_samples, n_genes) of the request; None if all are.
         """
-        return self._measured(*self._resolve(samples, genes))
-
-    def _measured(
-        self, rows: NDArray[np.int64], columns: NDArray[np.int64]
-    ) -> NDArray[np.bool_] | None:
-        if self._groups is None:
-            return None
-        tables, measured = self._groups
-        if measured[np.ix_(np.unique(tables[rows]), columns)].all():
-            return None
-        return measured[:, columns][tables[rows]]
+        return mask_measured(self._groups, *self._resolve(samples, genes))
 
     def _fill(
         self,
@@ -326,7 +325,7 @@ class Compendium:
         self, rows: NDArray[np.int64], columns: NDArray[np.int64], counts: NDArray[Any]
     ) -> NDArray[Any]:
         """Give NaN for cells that were never measured."""
-        is_measured = self._measured(rows, columns)
+        is_measured = mask_measured(self._groups, rows, columns)
         return counts if is_measured is None else np.where(is_measured, counts, np.nan)
 
     def _resolve(
@@ -364,8 +363,15 @@ def open_archs4(path: str | os.PathLike[str]) -> Compendium:
 
     Examples
     --------
-    >>> open_archs4("human_gene_v2.6.h5")  # doctest: +SKIP
-    Compendium(path=PosixPath('human_gene_v2.6.h5'), layout='v2.3-v2.6', ...)
+    >>> import tempfile
+    >>> from expressome.archs4.writing import write_archs4
+    >>> place = tempfile.mkdtemp() + "/two.h5"
+    >>> samples = pd.DataFrame({"series": ["GSE1", "GSE2"]}, index=["GSM1", "GSM2"])
+    >>> genes = pd.DataFrame({"symbol": ["TP53"]}, index=["ENSG00000141510"])
+    >>> write_archs4(place, samples=samples, genes=genes, blocks=[np.array([[3], [5]])])
+    >>> compendium = open_archs4(place)
+    >>> compendium.layout, compendium.n_samples, compendium.counts(["GSM2"]).tolist()
+    ('v2.3-v2.6', 2, [[5]])
     """
     path = Path(path)
     with open_file(path) as file:

@@ -196,8 +196,16 @@ def select_samples(
 
     Examples
     --------
-    >>> select_samples(compendium, series=["GSE1"], conditions=["alignedreads>5e6"])
-    ... # doctest: +SKIP
+    >>> import tempfile
+    >>> from expressome.archs4.writing import write_archs4
+    >>> place = tempfile.mkdtemp() + "/two.h5"
+    >>> samples = pd.DataFrame({"series": ["GSE1", "GSE2"]}, index=["GSM1", "GSM2"])
+    >>> genes = pd.DataFrame({"symbol": ["TP53"]}, index=["ENSG00000141510"])
+    >>> write_archs4(place, samples=samples, genes=genes, blocks=[np.array([[3], [5]])])
+    >>> from expressome.archs4.reader import open_archs4
+    >>> choice = select_samples(open_archs4(place), series=["GSE2", "GSE8"])
+    >>> choice.positions.tolist(), choice.unknown_series
+    ([1], ('GSE8',))
     """
     positions = np.arange(compendium.n_samples)
     unknown: tuple[str, ...] = ()

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expressome.archs4.fields import MEASURED_GROUP
 from expressome.archs4.layouts import CANONICAL_FIELDS, EXPRESSION
+from expressome.archs4.measured import MEASURED_GROUP
 from expressome.archs4.metadata import NO_ENSEMBL_PREFIXES
 from expressome.errors import (
     IdentifierError,
