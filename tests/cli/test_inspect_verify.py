@@ -10,6 +10,8 @@ from tests.support.build import make_archs4, make_genes, make_samples
 
 from expressome.cli.main import cli
 from expressome.manifest import hash_file
+from expressome.pipeline.normalizing import normalize
+from expressome.reference.lengths import load_lengths
 
 
 def call(*arguments):
@@ -193,3 +195,25 @@ def test_a_repeated_sample_id_is_told(tmp_path):
 
     assert result.exit_code == 1
     assert "1 of 3 sample ids occur more than once (GSM1)" in result.stderr
+
+
+def test_an_atlas_is_told_apart_and_described(tmp_path):
+    genes = make_genes(60).set_axis(load_lengths("human").index[:60].tolist())
+    file = make_archs4(tmp_path / "x.h5", 12, genes=genes)
+    normalize(file, out=tmp_path / "atlas.zarr")
+
+    described = json.loads(call("inspect", tmp_path / "atlas.zarr").stdout)
+    verified = json.loads(call("verify", tmp_path / "atlas.zarr").stdout)
+
+    assert (described["kind"], described["n_samples"]) == ("atlas", 12)
+    assert (verified["kind"], verified["intact"]) == ("atlas", True)
+    assert verified["path"] == str(tmp_path / "atlas.zarr")
+
+
+def test_a_model_folder_goes_to_the_model_s_own_description(tmp_path):
+    (tmp_path / "model.json").write_text("{}")
+
+    for command in ("inspect", "verify"):
+        result = call(command, tmp_path)
+        assert result.exit_code == 1
+        assert "model" in result.stderr

@@ -96,4 +96,4 @@ def inspect(path: str | os.PathLike[str]) -> Summary:
         figures = describe_model(Path(path))
     else:
         figures = describe_archs4(path)
-    return Summary("inspect", {"kind": kind, **figures})
+    return Summary("inspect", {"kind": kind, "path": Path(path), **figures})

@@ -54,4 +54,4 @@ def verify(path: str | os.PathLike[str], *, resources: Resources | None = None) 
         figures = verify_model(Path(path))
     else:
         figures = verify_archs4(path, resources=resources) | fingerprint_file(path)
-    return Summary("verify", {"kind": kind, **figures, "intact": True})
+    return Summary("verify", {"kind": kind, "path": Path(path), **figures, "intact": True})
