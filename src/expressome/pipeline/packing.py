@@ -32,7 +32,7 @@ from expressome.pipeline.table_staging import (
     read_sheet,
     stage_tables,
 )
-from expressome.reference.identifiers import load_genes
+from expressome.reference.shipped import load_genes
 from expressome.results import Summary, to_json
 
 __all__ = ["GeneChoice", "map_genes", "pack"]

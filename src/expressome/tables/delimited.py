@@ -22,8 +22,8 @@ __all__ = ["Block", "TextLayout", "read_layout", "text_blocks"]
 _GCT_VERSIONS = ("#1.2", "#1.3")
 _MISSING = ("", "NA", "na", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", ".", "-")
 _N_PROBED_ROWS = 100
-# Large enough for parallel parsing, small beside the table itself.
-_BLOCK_BYTES = 16 * 2**20
+# Large enough for parallel parsing; its float64 copies stay well under 100 MB.
+_BLOCK_BYTES = 4 * 2**20
 # Columns that featureCounts writes between gene id and samples; all five together.
 _FEATURECOUNTS = ("Chr", "Start", "End", "Strand", "Length")
 

@@ -229,7 +229,7 @@ def read_counts(
 
     Notes
     -----
-    Memory: four bytes per count plus some blocks of 32 MB.
+    Memory: at most eight bytes per count, while pieces are joined, plus 200 MB.
 
     Examples
     --------
