@@ -1,7 +1,7 @@
 """Do the whole job on people's own files, as one TOML file says."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,12 @@ class _Plan:
         verb: str,
         *arguments: Path | tuple[Path, ...],
         out: Path,
-        inputs: Sequence[Path] = (),
         **settings: Path,
     ) -> Path:
         """Add a verb that writes `out`; its inputs are its arguments and path settings."""
         resources = self.configuration.resources
         options: dict[str, Any] = {**settings, **self.configuration.options[verb]}
-        reads = [*arguments, *settings.values(), *inputs]
+        reads = [*arguments, *settings.values()]
         read_paths = [
             path for item in reads for path in (item if isinstance(item, tuple) else [item])
         ]
