@@ -129,10 +129,13 @@ class TrainedModel:
             "confidence": confidence,
             "unknown": is_unknown,
             "reason": reasons,
-            "labels": [
-                [] if unknown else keys[held].tolist()
-                for held, unknown in zip(chosen, is_unknown, strict=True)
-            ],
+            "labels": pd.Series(
+                [
+                    [] if unknown else keys[held].tolist()
+                    for held, unknown in zip(chosen, is_unknown, strict=True)
+                ],
+                dtype=object,
+            ),
         }
         columns |= {f"p:{key}": probabilities[:, k] for k, key in enumerate(keys)}
         return pd.DataFrame(columns)

@@ -82,7 +82,7 @@ def write_model(model: TrainedModel, folder: Path, *, card: str) -> None:
 def _write_arrays(path: Path, parts: Mapping[str, Any]) -> None:
     """Write arrays and text; ids of any text type become fixed-width text."""
     arrays: dict[str, Any] = {}
-    for name, part in parts.items():
+    for name, part in sorted(parts.items()):
         array = np.asarray(part)
         is_text = array.dtype.kind in "OT"
         arrays[name] = np.array(array.tolist(), dtype=str) if is_text else array

@@ -81,14 +81,16 @@ def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
             "atlas of real samples"
         )
         raise SelectionError(msg)
-    carried = np.flatnonzero(np.asarray(labels.matrix.sum(axis=0)).ravel() > 0)
+    own = labels.matrix[rows]
+    closed = close_labels(own, parent_columns(labels.labels))
+    n_implied = int(closed.sum() - own.sum())
+    carried = np.flatnonzero(np.asarray(closed.sum(axis=0)).ravel() > 0)
     if len(carried) < labels.n_labels:
         absent = [key for k, key in enumerate(labels.keys) if k not in set(carried.tolist())]
         msg = f"{len(absent)} labels are carried by no sample and left out: {first_few(absent)}"
         warnings.warn(msg, LabelWarning, stacklevel=3)
     table = labels.labels.iloc[carried]
-    own = sparse.csr_array(labels.matrix[rows][:, carried])
-    closed = close_labels(own, parent_columns(table))
+    closed = sparse.csr_array(closed[:, carried])
     parts = np.full(len(rows), "", dtype=object)
     if "split" in obs:
         parts = obs["split"].astype(str).to_numpy(dtype=object)[rows]
@@ -96,6 +98,4 @@ def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
         msg = f"none of {len(rows)} labelled samples is in the training part; normalize again"
         raise AtlasError(msg)
     studies = obs["study"].astype(str).to_numpy(dtype=object)[rows]
-    return LabelledSamples(
-        rows, obs.index[rows], parts, closed, studies, table, int(closed.sum() - own.sum())
-    )
+    return LabelledSamples(rows, obs.index[rows], parts, closed, studies, table, n_implied)

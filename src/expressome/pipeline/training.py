@@ -42,7 +42,7 @@ __all__ = ["train"]
 Refit = Literal["all", "none"]
 Features = Literal["information", "variance", "f-test"]
 # Tried on validation studies, where the atlas has so many genes.
-_N_GENES_TRIED = (1000, 3000)
+_N_GENES_TRIED = (1000, 2000)
 
 
 def train(
