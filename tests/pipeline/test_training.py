@@ -178,11 +178,11 @@ def test_other_scales_species_and_bad_tables_are_refused(house):
     frame = pd.DataFrame(counts.T.astype(float), index=gene_table().index, columns=truth.index)
     mouse = frame.set_axis([f"ENSMUSG{i:011d}" for i in range(len(frame))])
 
-    with pytest.raises(ScaleMismatchError, match="looks like TPM"):
+    with pytest.raises(ScaleMismatchError, match="sum to a million"):
         model.predict(frame / frame.sum() * 1e6 + 0.01)
     with pytest.raises(IdentifierError, match=r"holds mouse genes, but the model .* human"):
         model.predict(mouse)
-    with pytest.raises(InvalidCountsError, match="1 of 67200 counts"):
+    with pytest.raises(InvalidCountsError, match="negative"):
         model.predict(
             frame.mask(
                 frame.eq(frame.iloc[0, 0])

@@ -19,18 +19,18 @@ from expressome.engine import Resources
 from expressome.errors import (
     FractionalCountsWarning,
     IdentifierError,
-    InvalidCountsError,
     MissingGenesWarning,
     ModelError,
     ScaleMismatchError,
     ShapeError,
     first_few,
 )
-from expressome.normalization.recipe import Normalizer, check_scale
+from expressome.normalization.recipe import Normalizer
 from expressome.outputs import check_input
 from expressome.pipeline.gene_mapping import map_genes
 from expressome.reference.identifiers import guess_species
 from expressome.tables import read_counts
+from expressome.tables.scale import ColumnProfile, refuse_bad_values, refuse_other_scales
 
 __all__ = ["PredictionInput", "open_input"]
 
@@ -229,7 +229,6 @@ def _open_counts(
 ) -> PredictionInput:
     """Map the genes of a count table and normalise it block by block."""
     normalizer = Normalizer.from_parts(model.normalizer_parts)
-    check_scale(counts[:_ROWS_AT_ONCE], normalizer.recipe, name)
     species = str(model.description.get("species", ""))
     _check_species(model, guess_species(list(genes)), name)
     known = pd.Index(normalizer.genes)
@@ -257,18 +256,18 @@ def _open_frame(model: TrainedModel, table: pd.DataFrame) -> PredictionInput:
         repeated = table.columns[table.columns.duplicated()]
         msg = f"{len(repeated)} sample ids occur twice ({first_few(repeated)}); make them unique"
         raise IdentifierError(msg)
-    values = table.to_numpy(dtype=np.float64).T
-    n_bad = int((~np.isfinite(values) | (values < 0)).sum())
-    if n_bad:
-        msg = f"{n_bad} of {values.size} counts are negative, NaN or infinite; give raw counts"
-        raise InvalidCountsError(msg)
-    check_scale(values, Normalizer.from_parts(model.normalizer_parts).recipe, name)
+    values = table.to_numpy(dtype=np.float64)
+    genes = pd.Index([str(gene) for gene in table.index], dtype=object)
+    profile = ColumnProfile.empty(values.shape[1])
+    profile.add(values, list(genes))
+    refuse_other_scales(profile, table.columns, Path(name))
+    refuse_bad_values(profile, table.columns, Path(name))
+    values = values.T
     rounded = np.rint(values)
     n_rounded = int((rounded != values).sum())
     if n_rounded:
         msg = f"{n_rounded} of {values.size} estimated counts were rounded half to even"
         warnings.warn(msg, FractionalCountsWarning, stacklevel=5)
-    genes = pd.Index([str(gene) for gene in table.index], dtype=object)
     return _open_counts(
         model, rounded.astype(np.uint32), genes, samples=pd.Index(table.columns), name=name
     )
