@@ -42,7 +42,9 @@ _MAX_GENES = 2000
 _MAX_CORRELATED = 500
 _N_MARKERS = 50
 _FRECHET_COMPONENTS = 10
-_N_TREES = 200
+_N_TREES = 100
+# Random ways of halving the real samples that figures are averaged over.
+_N_SPLITS = 3
 # Halves of three samples are the fewest that have a spread.
 _MIN_REAL = 6
 # Nearer to a training sample than this share of the median real distance: a copy.
@@ -151,13 +153,19 @@ def _compare(real: Points, made: Points, view: _View) -> dict[str, float]:
     return {name: found[name] for name in METRICS}
 
 
+def _mean_of(tables: list[dict[str, float]]) -> dict[str, float]:
+    """Average each metric over repeats."""
+    return {name: float(np.mean([table[name] for table in tables])) for name in METRICS}
+
+
 class Yardstick:
     """Real samples of one label, with the ceiling and the floor measured once.
 
     Two halves of the real samples face each other: the ceiling. The first half
     faces noise, in which every gene is drawn by itself from training samples of
     any label: the floor. The first half faces as many synthetic samples as the
-    second half holds: the value. So all three have equal sizes.
+    second half holds: the value. So all three have equal sizes. Each is the mean
+    over three random ways of halving.
 
     Parameters
     ----------
@@ -191,15 +199,19 @@ class Yardstick:
         self.floor: dict[str, float] = dict.fromkeys(METRICS, float("nan"))
         if not self.is_usable:
             return
-        order = rng.permutation(len(real))[: 2 * _MAX_SAMPLES]
-        self._view = _choose_view(real[order], background, rng=rng, n_workers=n_workers)
-        self._half = real[order[: len(order) // 2]]
-        other = real[order[len(order) // 2 :]]
-        self._n_compared = len(other)
-        rows = rng.integers(len(background), size=(len(other), real.shape[1]))
-        noise = np.take_along_axis(background, rows, axis=0)
-        self.ceiling = _compare(self._half, other, self._view)
-        self.floor = _compare(self._half, noise, self._view)
+        self._view = _choose_view(real, background, rng=rng, n_workers=n_workers)
+        self._halves = []
+        ceilings, floors = [], []
+        for _ in range(_N_SPLITS):
+            order = rng.permutation(len(real))[: 2 * _MAX_SAMPLES]
+            half, other = real[order[: len(order) // 2]], real[order[len(order) // 2 :]]
+            rows = rng.integers(len(background), size=other.shape)
+            noise = np.take_along_axis(background, rows, axis=0)
+            self._halves.append(half)
+            self._n_compared = len(other)
+            ceilings.append(_compare(half, other, self._view))
+            floors.append(_compare(half, noise, self._view))
+        self.ceiling, self.floor = _mean_of(ceilings), _mean_of(floors)
 
     def measure(self, made: Points, *, rng: np.random.Generator) -> dict[str, dict[str, float]]:
         """Measure synthetic samples.
@@ -220,8 +232,13 @@ class Yardstick:
         """
         value = dict.fromkeys(METRICS, float("nan"))
         if self.is_usable and len(made) >= 2:
-            rows = rng.permutation(len(made))[: self._n_compared]
-            value = _compare(self._half, made[rows], self._view)
+            drawn = [rng.permutation(len(made))[: self._n_compared] for _ in self._halves]
+            value = _mean_of(
+                [
+                    _compare(half, made[rows], self._view)
+                    for half, rows in zip(self._halves, drawn, strict=True)
+                ]
+            )
         return {
             name: {
                 "value": value[name],

@@ -1,6 +1,8 @@
 """Train a conditional Wasserstein GAN of how samples differ within label and study."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,8 @@ __all__ = ["Generator", "GeneratorSettings", "fit_generator"]
 Module = Any
 Tensor = Any
 
+# Weight of the past in the averaged generator, which looks back about 50 steps.
+_AVERAGING = 0.98
 # Samples compared when a checkpoint is chosen: at least, at most.
 _MIN_CHECKED = 10
 _MAX_CHECKED = 512
@@ -40,6 +44,18 @@ def _load_torch() -> Any:  # noqa: ANN401 - a module
         msg = "the generator needs torch; install it with: pip install 'expressome[gan]'"
         raise MissingExtraError(msg) from None
     return torch
+
+
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    """Run small matrices on one thread: more of them only wait for each other."""
+    torch = _load_torch()
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _choose_device(torch: Any) -> str:  # noqa: ANN401 - the module
@@ -87,6 +103,25 @@ class _Points:
         return np.hstack([self.scores, 3 * self.conditions]).astype(np.float64)
 
 
+class _Adam:
+    """Adam with betas 0 and 0.9; torch's own loads its compiler, which takes seconds."""
+
+    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+        self.parameters = list(parameters)
+        self.squares = [0 * part.detach() for part in self.parameters]
+        self.learning_rate = learning_rate
+        self.n_steps = 0
+
+    def step(self, slopes: Iterable[Tensor]) -> None:
+        """Move the parameters against their slopes."""
+        self.n_steps += 1
+        correction = 1 - 0.9**self.n_steps
+        for part, square, slope in zip(self.parameters, self.squares, slopes, strict=True):
+            square.mul_(0.9).addcmul_(slope, slope, value=0.1)
+            scale = (square / correction).sqrt_().add_(1e-8)
+            part.data.addcdiv_(slope, scale, value=-self.learning_rate)
+
+
 class _Contest:
     """A generator and a critic that train against each other."""
 
@@ -101,10 +136,9 @@ class _Contest:
             self.torch.manual_seed(seed)
             self.generator = _build_network(n_in, n_components, settings.n_hidden)
             self.critic = _build_network(n_in, 1, settings.n_hidden)
-        self.optimizers = [
-            self.torch.optim.Adam(
-                network.to(self.device).parameters(), lr=settings.learning_rate, betas=(0.0, 0.9)
-            )
+        self.averaged = copy.deepcopy(self.generator).to(self.device)
+        self.climbers = [
+            _Adam(network.to(self.device).parameters(), settings.learning_rate)
             for network in (self.generator, self.critic)
         ]
         self.real = self.torch.from_numpy(points.scores).to(self.device)
@@ -142,10 +176,14 @@ class _Contest:
         _, told, made = self.draw()
         return self._step(0, -self.judge(made, told).mean())
 
+    def _follow(self) -> None:
+        """Let the averaged weights follow: single steps of a contest swing."""
+        for part, mean in zip(self.generator.parameters(), self.averaged.parameters(), strict=True):
+            mean.data.lerp_(part.data, 1 - _AVERAGING)
+
     def _step(self, which: int, loss: Tensor) -> float:
-        self.optimizers[which].zero_grad()
-        loss.backward()
-        self.optimizers[which].step()
+        climber = self.climbers[which]
+        climber.step(self.torch.autograd.grad(loss, climber.parameters))
         return float(loss.detach())
 
     def losses(self) -> Iterator[tuple[int, float, float]]:
@@ -157,6 +195,7 @@ class _Contest:
             for _ in range(self.settings.n_critic):
                 judged = self.train_critic()
             worth = self.train_generator()
+            self._follow()
 
 
 def _train_networks(
@@ -166,10 +205,10 @@ def _train_networks(
     contest = _Contest(points, settings, int(rng.integers(2**31)))
     check_seed = int(rng.integers(2**31))
     curve: list[dict[str, float]] = []
-    best = _to_layers(contest.generator)
+    best = _to_layers(contest.averaged)
     best_check = 0
     for step, critic_loss, generator_loss in contest.losses():
-        layers = _to_layers(contest.generator)
+        layers = _to_layers(contest.averaged)
         # The same noise at every check: only the network differs.
         made = run_layers(layers, checked.conditions, np.random.default_rng(check_seed))
         distance = measure_energy(_Points(made, checked.conditions).joined(), checked.joined())
@@ -279,5 +318,6 @@ def fit_generator(
     if len(points.scores) < MIN_SAMPLES:
         return Generator(decoder, conditions, (), (), settings, "nothing: no two samples alike")
     points, checked, name = _choose_checked(decoder, points, validation, rng=rng)
-    layers, curve = _train_networks(points, checked, settings, rng=rng)
+    with _single_thread():
+        layers, curve = _train_networks(points, checked, settings, rng=rng)
     return Generator(decoder, conditions, layers, tuple(curve), settings, name)

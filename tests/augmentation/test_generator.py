@@ -1,0 +1,172 @@
+"""The generator learns, repeats itself, stays on the scale and refuses what it cannot do."""
+
+import builtins
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+from expressome.augmentation.generator import GeneratorSettings, fit_generator
+from expressome.augmentation.study_effects import fit_study_effects
+from expressome.errors import InvalidValueError, LabelError, MissingExtraError
+
+QUICK = GeneratorSettings(n_steps=40, check_every=20, n_components=4)
+
+
+@pytest.fixture
+def generator(planted):
+    return fit_generator(planted, settings=QUICK, rng=np.random.default_rng(1))
+
+
+def test_same_seed_same_samples(planted, generator):
+    again = fit_generator(planted, settings=QUICK, rng=np.random.default_rng(1))
+
+    first = generator.sample("liver", 20, rng=np.random.default_rng(2))
+    second = again.sample("liver", 20, rng=np.random.default_rng(2))
+
+    np.testing.assert_array_equal(first, second)
+    assert generator.model_hash == again.model_hash
+
+
+def test_another_seed_gives_other_samples(generator):
+    first = generator.sample("liver", 20, rng=np.random.default_rng(2))
+    second = generator.sample("liver", 20, rng=np.random.default_rng(3))
+
+    assert not np.array_equal(first, second)
+
+
+def test_every_sample_has_the_values_of_a_real_one(planted, generator, rng):
+    made = generator.sample("brain", 10, rng=rng)
+
+    real = {tuple(row) for row in np.sort(planted.values[planted.holders("brain")], axis=1)}
+    assert made.min() >= 0
+    assert made.dtype == np.float32
+    assert all(tuple(np.sort(row)) in real for row in made)
+
+
+def test_no_sample_copies_a_real_one(planted, generator, rng):
+    made = generator.sample("brain", 30, rng=rng)
+
+    real = planted.values
+    nearest = np.abs(made[:, None] - real[None]).sum(axis=2).min(axis=1)
+    assert nearest.min() > 1
+
+
+def test_a_forest_recovers_the_label_asked_for(planted, generator, rng):
+    forest = RandomForestClassifier(50, random_state=0)
+    forest.fit(planted.values, planted.labels.toarray().argmax(axis=1))
+
+    found = [forest.predict(generator.sample(key, 50, rng=rng)) for key in ("liver", "brain")]
+
+    assert (found[0] == 0).mean() >= 0.9
+    assert (found[1] == 1).mean() >= 0.9
+
+
+def test_genes_of_a_module_stay_correlated(planted, generator, rng):
+    real = planted.values[planted.holders("liver")]
+    made = generator.sample("liver", 60, rng=rng)
+    detected = np.flatnonzero((real > 0).mean(axis=0) > 0.9)
+    pairs = np.triu_indices(len(detected), 1)
+
+    agreement = np.corrcoef(
+        np.corrcoef(real[:, detected].T)[pairs], np.corrcoef(made[:, detected].T)[pairs]
+    )[0, 1]
+
+    assert agreement > 0.9
+
+
+def test_more_samples_than_a_block_are_made_in_even_blocks(generator, rng):
+    assert generator.sample("liver", 300, rng=rng).shape == (300, 60)
+
+
+def test_one_sample_is_not_the_median(generator):
+    made = [generator.sample("liver", 1, rng=np.random.default_rng(i))[0] for i in range(8)]
+
+    assert np.std(made, axis=0).mean() > 0.3
+
+
+def test_new_study_effects_move_the_samples(planted, generator):
+    effects = fit_study_effects(planted.values, planted.labels, planted.studies)
+
+    seen = generator.sample("liver", 40, rng=np.random.default_rng(0))
+    moved = generator.sample("liver", 40, rng=np.random.default_rng(0), effects=effects)
+
+    assert np.abs(seen - moved).mean() > 0.05
+
+
+def test_validation_samples_choose_the_checkpoint(planted, rng):
+    rows = rng.permutation(planted.n_samples)
+    validation = planted.select(rows[:20])
+
+    fitted = fit_generator(
+        planted.select(rows[20:]), validation=validation, settings=QUICK, rng=rng
+    )
+
+    assert fitted.checked_on == "validation studies"
+    assert [entry["step"] for entry in fitted.curve] == [0, 20, 40]
+
+
+def test_training_lowers_the_energy_distance(plant, rng):
+    samples = plant(rng, n_per_group=100)
+    # The spread depends on the label: the network must learn to look at its condition.
+    narrow = samples.holders("brain")
+    centre = samples.values[narrow].mean(axis=0)
+    samples.values[narrow] = centre + 0.2 * (samples.values[narrow] - centre)
+    settings = GeneratorSettings(n_steps=200, n_components=3, patience=9)
+
+    fitted = fit_generator(samples, settings=settings, rng=np.random.default_rng(0))
+
+    distances = [entry["energy_distance"] for entry in fitted.curve]
+    assert min(distances) < 0.7 * distances[0]
+
+
+def test_the_network_is_small(generator):
+    assert generator.n_parameters < 20_000_000
+
+
+def test_unknown_label_lists_close_matches(generator, rng):
+    with pytest.raises(LabelError, match=r"label 'Livr' is not among the 3 labels .*close: liver"):
+        generator.sample("Livr", 5, rng=rng)
+
+
+def test_two_samples_are_refused_with_the_way_out(generator, rng):
+    with pytest.raises(LabelError, match=r"'retina' has 2 training samples, .* needs 3; use "):
+        generator.sample("retina", 5, rng=rng)
+
+
+def test_no_label_with_three_samples_is_refused(planted, rng):
+    with pytest.raises(LabelError, match="most frequent label has 1 training samples"):
+        fit_generator(planted.select(np.array([0, 59, 61])), rng=rng)
+
+
+def test_no_samples_asked_is_refused(generator, rng):
+    with pytest.raises(InvalidValueError, match="n_samples is 0"):
+        generator.sample("liver", 0, rng=rng)
+
+
+def test_studies_of_one_sample_each_still_work(planted, rng):
+    from expressome.augmentation.training_samples import collect_training
+
+    rows = planted.holders("liver")[:5]
+    alone = collect_training(
+        planted.values[rows], planted.labels[rows], list("ABCDE"), keys=planted.keys
+    )
+
+    made = fit_generator(alone, settings=QUICK, rng=rng).sample("liver", 7, rng=rng)
+
+    assert made.shape == (7, 60)
+    assert np.isfinite(made).all()
+
+
+def test_without_torch_the_extra_is_named(planted, rng, monkeypatch):
+    imports = builtins.__import__
+
+    def refuse(name, *arguments, **options):
+        if name == "torch":
+            raise ImportError(name)
+        return imports(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'expressome\[gan\]'"):
+        fit_generator(planted, rng=rng)
