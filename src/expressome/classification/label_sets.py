@@ -192,7 +192,7 @@ def _merge_rare(
         if any(n_sets_of[k] == 1 for k in lost):
             continue
         for k in labels_of:
-            n_sets_of[k] -= k in lost
+            n_sets_of[k] -= 1
         joins[labels_of] = chosen
     return joins
 
