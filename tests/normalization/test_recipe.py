@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from expressome.errors import IdentifierError, InvalidValueError, ScaleMismatchError, ShapeError
+from expressome.errors import IdentifierError, InvalidValueError, ShapeError
 from expressome.normalization.depth import to_cpm
 from expressome.normalization.quantile import apply_target, fit_target, interpolate_profile
-from expressome.normalization.recipe import RECIPES, Normalizer, check_scale, fit_normalizer
+from expressome.normalization.recipe import RECIPES, Normalizer, fit_normalizer
 
 GENES = [f"ENSG{g}" for g in range(60)]
 
@@ -165,26 +165,3 @@ def test_wrong_shapes_are_named(counts, lengths):
         normalizer.apply(counts[:, :3])
     with pytest.raises(ShapeError, match=r"measured has shape \(1, 60\)"):
         normalizer.apply(counts, measured=np.ones((1, 60), bool))
-
-
-def test_tpm_in_a_count_recipe_is_refused(rng):
-    tpm = to_cpm(rng.gamma(0.5, 100, (4, 300)))
-
-    with pytest.raises(ScaleMismatchError, match=r"a\.h5 looks like TPM, not counts: 100% of its"):
-        check_scale(tpm, "log2-quantile-length", "a.h5")
-
-
-def test_fpkm_in_a_count_recipe_is_refused(rng):
-    with pytest.raises(ScaleMismatchError, match="TPM or FPKM"):
-        check_scale(rng.gamma(0.5, 30, (4, 300)), "log2-cpm", "a.h5")
-
-
-def test_counts_in_the_tpm_recipe_are_refused(counts):
-    with pytest.raises(ScaleMismatchError, match="holds whole numbers, so counts"):
-        check_scale(counts, "tpm", "a.h5")
-
-
-def test_estimated_counts_pass(rng, counts):
-    estimated = counts + (rng.random(counts.shape) < 0.1) * 0.37
-
-    check_scale(estimated, "log2-quantile", "a.h5")

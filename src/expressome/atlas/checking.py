@@ -9,9 +9,10 @@ import numpy as np
 
 from expressome.atlas.handle import Atlas, open_atlas
 from expressome.atlas.schema import SECTION
-from expressome.atlas.shards import BLOCK_SAMPLES, CHUNK_GENES, block_path, hash_block
+from expressome.atlas.shards import BLOCK_SAMPLES, CHUNK_GENES, block_path
 from expressome.engine import Resources, map_blocks
 from expressome.errors import DamagedFileError
+from expressome.manifest import hash_file
 
 __all__ = ["describe_atlas", "verify_atlas"]
 
@@ -133,11 +134,11 @@ def _check_block(atlas: Atlas, expected: tuple[str, list[str]], block: int) -> i
     last = min((block + 1) * BLOCK_SAMPLES, atlas.n_samples) - 1
     where = f"{array}, samples {block * BLOCK_SAMPLES}-{last} ({path})"
     try:
-        encoded = path.read_bytes()
+        checksum = hash_file(path)
     except FileNotFoundError:
         msg = f"{where} is missing; restore the file or make the atlas again"
         raise DamagedFileError(msg) from None
-    if hash_block(encoded) != checksums[block]:
+    if checksum != checksums[block]:
         msg = f"{where} has changed since it was written; restore the file or make the atlas again"
         raise DamagedFileError(msg)
-    return len(encoded)
+    return path.stat().st_size

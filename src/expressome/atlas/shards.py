@@ -3,7 +3,7 @@
 import hashlib
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,10 +21,9 @@ __all__ = [
     "COMPRESSION_LEVEL",
     "block_path",
     "encode_block",
-    "hash_block",
     "n_blocks",
     "read_chunks",
-    "write_bytes",
+    "write_pieces",
 ]
 
 # One shard is one block of samples: written at once, checked at once, resumed at once.
@@ -93,27 +92,27 @@ def block_path(atlas: Path, array: str, block: int) -> Path:
     return atlas / array / "c" / str(block) / "0"
 
 
-def encode_block(values: NDArray[Any]) -> bytes:
-    """Turn the values of one block into the bytes of a Zarr shard.
+def encode_block(values: NDArray[Any]) -> Iterator[bytes]:
+    """Turn the values of one block into the pieces of a Zarr shard.
 
     Parameters
     ----------
     values
         Shape (<= 256, n_genes); rows and columns that fill the last chunk up are 0.
 
-    Returns
-    -------
+    Yields
+    ------
     bytes
         Compressed chunks, then their index (offset and length of each, as 64-bit
-        little-endian) and its CRC-32C, as Zarr's ``sharding_indexed`` codec says.
+        little-endian) and its CRC-32C, as Zarr's ``sharding_indexed`` codec says; one
+        at a time, so that a block is never held twice.
 
     Examples
     --------
-    >>> len(encode_block(np.zeros((2, 3), np.float32))) > 20
-    True
+    >>> [len(piece) for piece in encode_block(np.zeros((2, 3), np.float32))][1:]
+    [16, 4]
     """
     codec = _codec(values.dtype)
-    pieces: list[bytes] = []
     index: list[int] = []
     offset = 0
     for start in range(0, values.shape[1], CHUNK_GENES):
@@ -121,20 +120,23 @@ def encode_block(values: NDArray[Any]) -> bytes:
         chunk = np.zeros((BLOCK_SAMPLES, CHUNK_GENES), values.dtype)
         chunk[: part.shape[0], : part.shape[1]] = part
         encoded = codec.encode(chunk)
-        pieces.append(encoded)
         index += [offset, len(encoded)]
         offset += len(encoded)
+        yield encoded
     packed = struct.pack(f"<{len(index)}Q", *index)
-    return b"".join([*pieces, packed, struct.pack("<I", crc32c(packed))])
+    yield packed
+    yield struct.pack("<I", crc32c(packed))
 
 
-def hash_block(encoded: bytes) -> str:
-    """Compute the checksum of one block.
+def write_pieces(path: Path, encoded: Iterable[bytes]) -> str:
+    """Write a file so that it is either complete or not there; give its checksum.
 
     Parameters
     ----------
+    path
+        Where to; folders are made.
     encoded
-        What `encode_block` gave, or what the file holds.
+        Its content, piece after piece.
 
     Returns
     -------
@@ -143,34 +145,22 @@ def hash_block(encoded: bytes) -> str:
 
     Examples
     --------
-    >>> hash_block(b"")[:8]
-    'e3b0c442'
-    """
-    return hashlib.sha256(encoded).hexdigest()
-
-
-def write_bytes(path: Path, encoded: bytes) -> None:
-    """Write a file so that it is either complete or not there.
-
-    Parameters
-    ----------
-    path
-        Where to; folders are made.
-    encoded
-        Its content.
-
-    Examples
-    --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "c" / "0"
-    >>> write_bytes(path, b"abc")
+    >>> write_pieces(path, [b"ab", b"c"])[:8]
+    'ba7816bf'
     >>> path.read_bytes()
     b'abc'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(encoded)
+    digest = hashlib.sha256()
+    with beside.open("wb") as file:
+        for piece in encoded:
+            digest.update(piece)
+            file.write(piece)
     beside.replace(path)
+    return digest.hexdigest()
 
 
 def read_chunks(
@@ -203,7 +193,7 @@ def read_chunks(
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "0"
-    >>> write_bytes(path, encode_block(np.array([[1.5, 2.5]], np.float32)))
+    >>> _ = write_pieces(path, encode_block(np.array([[1.5, 2.5]], np.float32)))
     >>> read_chunks(path, [0], n_genes=2, dtype=np.float32)[0, :2]
     array([1.5, 2.5], dtype=float32)
     """

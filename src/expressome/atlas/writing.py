@@ -25,12 +25,12 @@ from expressome.atlas.schema import (
 from expressome.atlas.shards import (
     block_path,
     encode_block,
-    hash_block,
     n_blocks,
     read_chunks,
-    write_bytes,
+    write_pieces,
 )
 from expressome.errors import AtlasError, ExpressomeError
+from expressome.manifest import hash_file
 from expressome.outputs import check_output, partial_path, remove_path, replace_path
 from expressome.results import LabelMatrix
 
@@ -65,9 +65,8 @@ def write_block(
     """
     record: Record = {"block": block, "n_detected": detected.sum(axis=1).tolist()}
     for array, content in zip(ARRAYS, (values, detected), strict=True):
-        encoded = encode_block(np.asarray(content, ARRAYS[array]))
-        write_bytes(block_path(folder, array, block), encoded)
-        record[array] = hash_block(encoded)
+        pieces = encode_block(np.asarray(content, ARRAYS[array]))
+        record[array] = write_pieces(block_path(folder, array, block), pieces)
     return record
 
 
@@ -260,7 +259,7 @@ def _is_whole(folder: Path, record: Record) -> bool:
     """Whether the files of a block hold what was written."""
     for array in ARRAYS:
         path = block_path(folder, array, record["block"])
-        if not path.is_file() or hash_block(path.read_bytes()) != record[array]:
+        if not path.is_file() or hash_file(path) != record[array]:
             return False
     return True
 

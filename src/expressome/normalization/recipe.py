@@ -12,7 +12,6 @@ from expressome.engine import Resources
 from expressome.errors import (
     IdentifierError,
     InvalidValueError,
-    ScaleMismatchError,
     ShapeError,
     first_few,
 )
@@ -21,18 +20,13 @@ from expressome.normalization.length import LengthUnit, to_divisor
 from expressome.normalization.quantile import fit_target, map_onto
 from expressome.results import Target
 
-__all__ = ["RECIPES", "Normalizer", "Recipe", "check_scale", "fit_normalizer"]
+__all__ = ["RECIPES", "Normalizer", "Recipe", "fit_normalizer"]
 
 Recipe = Literal["log2-quantile-length", "log2-quantile", "log2-cpm", "tpm"]
 RECIPES: tuple[str, ...] = get_args(Recipe)
 
 _WITH_TARGET = ("log2-quantile-length", "log2-quantile", "tpm")
 _WITH_LENGTH = ("log2-quantile-length",)
-
-# TPM of a sample sum to one million; files cut to some genes or rounded stray a little.
-_TPM_SUM, _TPM_TOLERANCE = 1e6, 0.01
-# Estimated counts are whole for most genes; TPM and FPKM of expressed genes hardly ever are.
-_FRACTIONAL_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,49 +263,6 @@ def fit_normalizer(
         None if length_bp is None else np.asarray(length_bp, np.float64),
         length_unit,
     )
-
-
-def check_scale(counts: NDArray[Any], recipe: Recipe, source: str) -> None:
-    """Refuse numbers on another scale than the recipe expects.
-
-    Parameters
-    ----------
-    counts
-        Some samples, shape (n_samples, n_genes); NaN where not measured.
-    recipe
-        Name of the steps.
-    source
-        Where they come from, for the message.
-
-    Raises
-    ------
-    ScaleMismatchError
-        If TPM or FPKM would enter a count recipe, or counts the recipe ``tpm``.
-
-    Examples
-    --------
-    >>> check_scale(np.array([[1, 0, 7]]), "log2-cpm", "human.h5")
-    """
-    measured = counts[np.isfinite(counts) & (counts != 0)]
-    share = float((measured != np.floor(measured)).mean()) if measured.size else 0.0
-    if recipe == "tpm":
-        if measured.size and share == 0:
-            msg = (
-                f"{source} holds whole numbers, so counts, but the recipe tpm expects TPM; "
-                "choose the recipe log2-quantile-length"
-            )
-            raise ScaleMismatchError(msg)
-        return
-    sums = np.nansum(counts, axis=1, dtype=np.float64)
-    is_million = bool(np.all(np.abs(sums - _TPM_SUM) <= _TPM_TOLERANCE * _TPM_SUM))
-    if share > _FRACTIONAL_SHARE or (share > 0 and is_million and sums.size):
-        kind = "TPM" if is_million else "TPM or FPKM"
-        msg = (
-            f"{source} looks like {kind}, not counts: {share:.0%} of its non-zero values are "
-            f"fractional and a sample sums to {np.median(sums):,.0f}; pass raw counts, or choose "
-            "the recipe tpm"
-        )
-        raise ScaleMismatchError(msg)
 
 
 def _check_recipe(name: str) -> Recipe:

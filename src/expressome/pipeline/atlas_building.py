@@ -27,6 +27,9 @@ __all__ = ["BlockJob", "build_blocks", "collect_distributions", "fit_on_samples"
 _EDGES_BEFORE = np.arange(0.0, 32.25, 0.25)
 _N_BINS_AFTER = 128
 
+# Values 4, detected 1, a mask on the way; compressed chunks go to disk one by one.
+_BYTES_PER_CELL = 6
+
 Item = tuple[int, NDArray[Any] | None]
 
 
@@ -117,13 +120,20 @@ def build_blocks(job: BlockJob, writer: AtlasWriter, resources: Resources) -> No
     n_total = len(writer.records) + len(todo)
     function = partial(make_block, job)
     if resources.cluster is None:
-        items = _read_items(job, todo, resources)
-        made = map_blocks(function, items, resources=resources, n_ahead=resources.n_workers)
+        items = _read_items(job, todo, share_memory(resources))
+        threads = replace(resources, workers=_n_threads(job, resources))
+        made = map_blocks(function, items, resources=threads, n_ahead=threads.n_workers)
     else:
         made = map_blocks(function, ((block, None) for block in todo), resources=resources)
     for record in made:
         writer.record(record)
         resources.progress("normalize", len(writer.records), n_total)
+
+
+def _n_threads(job: BlockJob, resources: Resources) -> int:
+    """Say how many blocks may be under way in the half that reading leaves."""
+    block_bytes = _BYTES_PER_CELL * BLOCK_SAMPLES * job.normalizer.n_genes
+    return max(1, min(resources.n_workers, resources.memory_bytes // 2 // block_bytes))
 
 
 def _read_items(job: BlockJob, todo: list[int], resources: Resources) -> Iterator[Item]:

@@ -18,14 +18,13 @@ from expressome.errors import EmptySelectionError, ScaleMismatchError
 from expressome.manifest import create_manifest
 from expressome.normalization.length import LengthUnit
 from expressome.normalization.quantile import load_target, save_target
-from expressome.normalization.recipe import Normalizer, Recipe, check_scale, fit_normalizer
+from expressome.normalization.recipe import Normalizer, Recipe, fit_normalizer
 from expressome.outputs import check_input, check_output
 from expressome.pipeline.atlas_building import (
     BlockJob,
     build_blocks,
     collect_distributions,
     fit_on_samples,
-    share_memory,
 )
 from expressome.pipeline.gene_planning import GenePlan, plan_genes, read_target
 from expressome.pipeline.label_splitting import match_labels, split_labelled
@@ -155,7 +154,7 @@ def normalize(
     with create_atlas(place, shape=shape, key=_name_run(manifest), overwrite=overwrite) as writer:
         normalizer = _fit(work, recipe, length_unit, writer.folder, resources)
         job = _make_job(work, normalizer, writer.folder, resources)
-        build_blocks(job, writer, share_memory(resources))
+        build_blocks(job, writer, resources)
         _write_tables(work, job, writer)
     return Summary("normalize", _say_result(work, normalizer, place), manifest)
 
@@ -199,9 +198,6 @@ def _check_input(compendium: Compendium, recipe: Recipe) -> None:
             "log2-quantile-length"
         )
         raise ScaleMismatchError(msg)
-    if compendium.unit == "counts":
-        first = slice(0, min(256, compendium.n_samples))
-        check_scale(compendium.counts(samples=first), recipe, str(compendium.path))
 
 
 def _name_run(manifest: Mapping[str, Any]) -> str:
