@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -277,7 +278,6 @@ def _describe_synthetic(
         )
         explained = plane.explained
     found = made.details
-    training = found.get("training") or found.get("training_curve")
     described = Synthetic(
         made.method,
         counts,
@@ -285,9 +285,25 @@ def _describe_synthetic(
         explained,
         tabulate_fidelity(found.get("fidelity") or {}),
         distances,
-        _tabulate_training(training),
+        _tabulate_training(found.get("training")),
+        _state_synthesis(found),
     )
     return described, dict(found.get("manifest") or {})
+
+
+def _state_synthesis(details: Mapping[str, Any]) -> dict[str, str]:
+    """Name what a reader should know of how the samples were made and checked."""
+    facts = {}
+    generator = details.get("generator") or {}
+    if generator.get("n_training_samples"):
+        facts["generator trained on"] = f"{generator['n_training_samples']:,} samples"
+    copies = details.get("n_copies") or {}
+    n_copies = [n for counts in copies.values() for n in counts.values()]
+    if n_copies:
+        facts["copies of real samples"] = f"{sum(n_copies):,}"
+    for label, words in (details.get("compared_with") or {}).items():
+        facts[f"{label}: compared with"] = str(words)
+    return facts
 
 
 def _own_labels(
@@ -327,14 +343,12 @@ def _join_planes(
 
 
 def _tabulate_training(training: Any) -> pd.DataFrame | None:  # noqa: ANN401 - as it was stored
-    """Read a training curve given as rows or as columns."""
+    """Read a training curve given as rows."""
     if not training:
         return None
     table = pd.DataFrame(training)
-    for name in ("step", "epoch", "iteration"):
-        if name in table.columns:
-            table = table.set_index(name)
-            break
+    if "step" in table.columns:
+        table = table.set_index("step")
     table = table.select_dtypes("number")
     return table if len(table.columns) else None
 

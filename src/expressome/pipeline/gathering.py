@@ -99,7 +99,7 @@ def gather_classification(metrics: Mapping[str, Any]) -> Classification:
     for name, scores in (metrics.get("baselines") or {}).items():
         if isinstance(scores, Mapping) and scores.get("f1_samples") is not None:
             rows[_spell(name)] = _score_row(scores, "baseline")
-            leak = leak or (_spell(name) if "random" in name and "split" in name else "")
+            leak = leak or (_spell(name) if name.endswith("_random_split") else "")
     test = metrics.get("test") or {}
     settings = {
         _spell(name): value
@@ -110,8 +110,13 @@ def gather_classification(metrics: Mapping[str, Any]) -> Classification:
         scores=pd.DataFrame.from_dict(rows, orient="index"),
         per_label=_tabulate_labels(test.get("per_label") or {}),
         confusion=_tabulate_confusion(test.get("confusion")),
-        reliability=_tabulate_reliability(test.get("reliability")),
-        risk_coverage=_tabulate_curve(test.get("risk_coverage"), ("coverage", "risk")),
+        reliability=_tabulate_curve(
+            test.get("reliability"),
+            {"confidence": "confidence", "right": "accuracy", "n_samples": "n"},
+        ),
+        risk_coverage=_tabulate_curve(
+            test.get("risk_coverage"), {"coverage": "coverage", "error": "risk"}
+        ),
         settings={name: _say(value) for name, value in settings.items()},
         leak=leak,
     )
@@ -124,9 +129,7 @@ def _say(value: Any) -> Any:  # noqa: ANN401 - a plain value
 def _score_row(scores: Mapping[str, Any], role: str) -> dict[str, Any]:
     """Take the figures of one row; an interval is low and high of F1 over samples."""
     row: dict[str, Any] = {name: _number(scores.get(name)) for name in _SCORES}
-    interval = scores.get("f1_samples_interval") or scores.get("interval")
-    if isinstance(interval, Mapping):
-        interval = [interval.get("low"), interval.get("high")]
+    interval = (scores.get("intervals") or {}).get("f1_samples")
     if isinstance(interval, list | tuple) and len(interval) == 2:
         row |= {"low": _number(interval[0]), "high": _number(interval[1])}
     return row | {"role": role}
@@ -152,20 +155,12 @@ def _tabulate_confusion(confusion: Any) -> pd.DataFrame | None:  # noqa: ANN401
     return pd.DataFrame(np.asarray(confusion["matrix"]), index=rows, columns=columns)
 
 
-def _tabulate_reliability(curve: Any) -> pd.DataFrame | None:  # noqa: ANN401
-    table = _tabulate_curve(curve, ("confidence",))
-    if table is None:
+def _tabulate_curve(curve: Any, names: Mapping[str, str]) -> pd.DataFrame | None:  # noqa: ANN401
+    """Read a curve given as rows; None without the columns that are drawn."""
+    table = pd.DataFrame(curve or [])
+    if not set(names) <= set(table.columns):
         return None
-    names = {"right": "accuracy", "n_samples": "n"}
-    return table.rename(columns=names)[["confidence", "accuracy", "n"]]
-
-
-def _tabulate_curve(curve: Any, columns: tuple[str, ...]) -> pd.DataFrame | None:  # noqa: ANN401
-    """Read a curve given as rows or as columns."""
-    if not curve:
-        return None
-    table = pd.DataFrame(curve)
-    return table if set(columns) <= set(table.columns) else None
+    return table[list(names)].rename(columns=dict(names))
 
 
 def gather_predictions(path: Path) -> Predictions:

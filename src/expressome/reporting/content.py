@@ -43,6 +43,13 @@ class Histogram:
         """Values in all bins."""
         return float(self.counts.sum())
 
+    @property
+    def median_bin(self) -> tuple[float, float]:
+        """Borders of the bin that holds the median."""
+        total = np.cumsum(self.counts)
+        k = min(int(np.searchsorted(total, total[-1] / 2)), len(total) - 1)
+        return float(self.edges[k]), float(self.edges[k + 1])
+
 
 @dataclass(frozen=True, slots=True)
 class Density:
@@ -261,6 +268,8 @@ class Synthetic:
         Name of a comparison -> distances to the nearest real sample, same bins.
     training
         One row per recorded step, index the step, one column per curve; None where absent.
+    facts
+        Heading -> value in words.
     """
 
     method: str
@@ -270,6 +279,7 @@ class Synthetic:
     fidelity: pd.DataFrame
     distances: Mapping[str, Histogram]
     training: pd.DataFrame | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

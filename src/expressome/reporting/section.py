@@ -108,7 +108,7 @@ def list_tiles(content: ReportContent) -> list[Tile]:
         score = f1["test"]
         note = "on studies the model never saw"
         if results.leak:
-            note += f"; a random split would claim {f1[results.leak]:.2f}"
+            note += f"; a plain forest on a random split would claim {f1[results.leak]:.2f}"
         tiles.append(Tile(f"{score:.2f}", "F1 on unseen studies", note))
     if content.predictions is not None:
         made = content.predictions

@@ -5,12 +5,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from expressome.reporting.content import Histogram
 from expressome.reporting.figures.frame import EVEN_LEGEND, load_plotly, new_figure, outline
 from expressome.reporting.palette import CATEGORIES, MUTED, SYMBOLS, plot_text
 
-__all__ = ["draw_distances", "draw_fidelity", "draw_synthetic_plane", "draw_training"]
+__all__ = [
+    "draw_distances",
+    "draw_fidelity",
+    "draw_synthetic_plane",
+    "draw_training",
+    "scale_fidelity",
+]
 
 
 def draw_synthetic_plane(plane: pd.DataFrame, explained: tuple[float, float]) -> Any:  # noqa: ANN401
@@ -101,6 +108,33 @@ def draw_distances(distances: Mapping[str, Histogram]) -> Any:  # noqa: ANN401
     )
 
 
+def scale_fidelity(fidelity: pd.DataFrame) -> NDArray[np.float64]:
+    """Scale each value so that the floor is 0 and the ceiling 1.
+
+    Parameters
+    ----------
+    fidelity
+        Columns ``value``, ``ceiling``, ``floor``.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_rows,); NaN where ceiling and floor are equal or unknown.
+
+    Examples
+    --------
+    >>> scale_fidelity(pd.DataFrame({"value": [0.75], "ceiling": [0.5], "floor": [1.0]}))
+    array([0.5])
+    """
+    span = (fidelity["ceiling"] - fidelity["floor"]).to_numpy(float)
+    offset = (fidelity["value"] - fidelity["floor"]).to_numpy(float)
+    usable = np.isfinite(span) & (np.abs(span) > 1e-12)
+    scaled: NDArray[np.float64] = np.divide(
+        offset, span, out=np.full(len(span), np.nan), where=usable
+    )
+    return scaled
+
+
 def draw_fidelity(fidelity: pd.DataFrame) -> Any:  # noqa: ANN401
     """Draw where each method lies between noise and real data, per metric.
 
@@ -116,10 +150,9 @@ def draw_fidelity(fidelity: pd.DataFrame) -> Any:  # noqa: ANN401
         whose ceiling equals their floor are left out.
     """
     objects = load_plotly()
-    span = (fidelity["ceiling"] - fidelity["floor"]).to_numpy(float)
-    usable = np.isfinite(span) & (np.abs(span) > 1e-12)
-    shown = fidelity[usable]
-    place = ((shown["value"] - shown["floor"]) / span[usable]).to_numpy(float)
+    scaled = scale_fidelity(fidelity)
+    usable = np.isfinite(scaled)
+    shown, place = fidelity[usable], scaled[usable]
     metrics = list(dict.fromkeys(shown["metric"]))
     traces = []
     for i, method in enumerate(dict.fromkeys(shown["method"])):

@@ -177,9 +177,7 @@ def _distributions(samples: Samples) -> list[Figure | None]:
 
 def _middle(histogram: Histogram, *, log10: bool = False) -> str:
     """Say where the middle of a distribution lies, to the bin."""
-    total = np.cumsum(histogram.counts)
-    k = min(int(np.searchsorted(total, total[-1] / 2)), len(total) - 1)
-    low, high = (float(edge) for edge in histogram.edges[k : k + 2])
+    low, high = histogram.median_bin
     if log10:
         low, high = 10**low, 10**high
     return f"the median lies between {write_number(low)} and {write_number(high)}"

@@ -3,8 +3,10 @@
 import pandas as pd
 
 from expressome.reporting import figures
-from expressome.reporting.content import Synthetic
+from expressome.reporting.content import Histogram, Synthetic
 from expressome.reporting.figures.frame import Figure, histogram_table
+from expressome.reporting.figures.samples import write_number
+from expressome.reporting.figures.synthetic import scale_fidelity
 from expressome.reporting.section import Section
 from expressome.reporting.tables import Column, Table
 
@@ -57,7 +59,7 @@ def build_synthetic(part: Synthetic | None) -> Section:
         "synthetic",
         title,
         lead,
-        facts={"method": part.method},
+        facts={"method": part.method, **part.facts},
         figures=tuple(figure for figure in made if figure is not None),
         tables=tuple(tables),
     )
@@ -90,24 +92,30 @@ def _distances(part: Synthetic) -> Figure | None:
         "distances",
         "Distance to the nearest real sample",
         "Synthetic far left of real would mean copies; far right, samples unlike any real one.",
-        "Distances between samples in the space of the principal components, as shares: "
-        + "; ".join(part.distances)
+        "Distances in the space of the principal components. Median bins: "
+        + "; ".join(f"{name}, {_write_bin(found)}" for name, found in part.distances.items())
         + ".",
         figures.draw_distances(part.distances),
         pd.concat(tables.values(), ignore_index=True),
     )
 
 
+def _write_bin(histogram: Histogram) -> str:
+    low, high = histogram.median_bin
+    return f"{write_number(low)} to {write_number(high)}"
+
+
 def _fidelity(part: Synthetic) -> Figure | None:
     if part.fidelity.empty:
         return None
-    methods = ", ".join(dict.fromkeys(map(str, part.fidelity["method"])))
+    places = pd.Series(scale_fidelity(part.fidelity)).groupby(part.fidelity["method"].to_numpy())
+    middle = "; ".join(f"{method} {place:.2f}" for method, place in places.median().items())
     return Figure(
         "fidelity",
         "Between noise and real",
         "1 is as good as other real samples, 0 no better than noise; a method should lie right of "
         "the plain ones. Places beyond the axis are drawn at its end.",
-        f"Fidelity of {methods}, each metric scaled from floor to ceiling.",
+        f"Median place over {part.fidelity['metric'].nunique()} metrics: {middle}.",
         figures.draw_fidelity(part.fidelity),
         part.fidelity,
     )
