@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "expressome"
-COMMON = {"errors", "results", "manifest", "blocks", "engine", "outputs", "version"}
+COMMON = {"addresses", "errors", "results", "manifest", "blocks", "engine", "outputs", "version"}
 ROOMS = {
     "archs4",
     "tables",

@@ -27,6 +27,8 @@ __all__ = [
     "MissingGenesWarning",
     "ModelError",
     "OutputExistsError",
+    "ProgramError",
+    "RemoteError",
     "ScaleMismatchError",
     "SelectionError",
     "ShapeError",
@@ -109,6 +111,14 @@ class ConfigurationError(ExpressomeError, ValueError):
 
 class ClusterError(ExpressomeError, RuntimeError):
     """The Dask cluster cannot be reached or lost the work."""
+
+
+class RemoteError(ExpressomeError, ConnectionError):
+    """A web server cannot be reached, does not answer as it must, or its file changed."""
+
+
+class ProgramError(ExpressomeError, RuntimeError):
+    """An external program is not installed or failed."""
 
 
 class ExpressomeWarning(UserWarning):

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from expressome.addresses import RemotePath, is_url
 from expressome.version import __version__
 
 __all__ = ["ARCHS4_CITATION", "create_manifest", "fingerprint_file", "hash_file"]
@@ -68,7 +69,8 @@ def fingerprint_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path
-        File, or folder (of which only the path is recorded).
+        File, folder (of which only the path is recorded), or address (of which
+        the server's size and marks are recorded).
 
     Returns
     -------
@@ -80,6 +82,8 @@ def fingerprint_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     >>> fingerprint_file("/dev/null")["bytes"]
     0
     """
+    if isinstance(path, str) and is_url(path):
+        return {"path": str(path)} | (path.identity if isinstance(path, RemotePath) else {})
     path = Path(path)
     if not path.is_file() and not path.exists():
         return {"path": str(path)}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from expressome.archs4.chunk_fetching import fetch_batches
 from expressome.archs4.chunks import ChunkStore, UnreadableChunkError, outer_index
 from expressome.archs4.plan import ChunkTask, plan_chunks
 from expressome.engine import Resources, map_blocks
@@ -140,7 +141,7 @@ def read_cells(
             stored[outer_index(task.rows.outside, task.columns.outside)] = store.read(task)
 
     tasks = plan_chunks(rows, columns, store.chunk_shape)
-    batches = _batches(store, tasks, resources.n_workers)
+    batches = fetch_batches(store, _batches(store, tasks, resources.n_workers))
     for _ in _run(fill, batches, resources):
         pass
     return out
@@ -191,4 +192,5 @@ def find_unreadable(
 
     rows, columns = (np.arange(size) for size in dataset.shape)
     tasks = plan_chunks(rows, columns, store.chunk_shape)
-    yield from _run(check, _batches(store, tasks, resources.n_workers), resources)
+    batches = fetch_batches(store, _batches(store, tasks, resources.n_workers))
+    yield from _run(check, batches, resources)

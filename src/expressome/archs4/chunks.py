@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expressome.archs4.plan import ChunkTask, Selector
-from expressome.errors import FileFormatError
+from expressome.errors import ExpressomeError, FileFormatError
 
 try:
     from isal import igzip_lib, isal_zlib
@@ -29,7 +29,7 @@ except ImportError:  # the extra "fast" is not installed
     _inflate = zlib.decompress
     _InflateError = zlib.error
 
-__all__ = ["ChunkStore", "UnreadableChunkError", "outer_index"]
+__all__ = ["ChunkStore", "UnreadableChunkError", "outer_index", "undo_filters"]
 
 # What reading and inflating a damaged chunk raises.
 _READ_ERRORS = (OSError, RuntimeError, ValueError, zlib.error, _InflateError)
@@ -165,23 +165,18 @@ class ChunkStore:
                 return self._read_through_h5py(task)
             mask, raw = self.dataset.id.read_direct_chunk(task.origin)
             return _take(self._decode(raw, mask), task.rows.inside, task.columns.inside)
+        except ExpressomeError:
+            # A server that does not answer is no damage of the file.
+            raise
         except _READ_ERRORS as error:
             rows, columns = self.extent(task)
             raise UnreadableChunkError(rows, columns, self._explain(task, error)) from error
 
     def _decode(self, raw: bytes, mask: int) -> NDArray[Any]:
         """Undo the filters of one chunk; a bit of the mask says a filter was skipped."""
-        filters = self.filters or ()
-        for i in reversed(range(len(filters))):
-            if mask & 1 << i:
-                continue
-            if filters[i] == _DEFLATE:
-                raw = _inflate(raw, zlib.MAX_WBITS, self.chunk_bytes)
-            else:
-                raw = _unshuffle(raw, self.dtype.itemsize)
-        if len(raw) != self.chunk_bytes:
-            msg = f"it holds {len(raw)} bytes where {self.chunk_bytes} are expected"
-            raise ValueError(msg)
+        raw = undo_filters(
+            raw, mask, self.filters or (), itemsize=self.dtype.itemsize, n_bytes=self.chunk_bytes
+        )
         return np.frombuffer(raw, dtype=self.dtype).reshape(self.chunk_shape)
 
     def _read_through_h5py(self, task: ChunkTask) -> NDArray[Any]:
@@ -217,6 +212,47 @@ class ChunkStore:
         (top, left), (height, width) = task.origin, self.chunk_shape
         n_rows, n_columns = self.dataset.shape
         return slice(top, min(top + height, n_rows)), slice(left, min(left + width, n_columns))
+
+
+def undo_filters(
+    raw: bytes, mask: int, filters: tuple[int, ...], *, itemsize: int, n_bytes: int
+) -> bytes:
+    """Inflate and unshuffle one chunk.
+
+    Parameters
+    ----------
+    raw
+        As stored.
+    mask
+        A bit says that a filter was skipped for this chunk.
+    filters
+        Deflate and shuffle, in the order they were applied.
+    itemsize
+        Bytes of one number, as stored.
+    n_bytes
+        Bytes of the whole chunk.
+
+    Returns
+    -------
+    bytes
+        The numbers, in the stored byte order.
+
+    Raises
+    ------
+    ValueError
+        If the chunk holds another number of bytes; inflation raises errors of its own.
+    """
+    for i in reversed(range(len(filters))):
+        if mask & 1 << i:
+            continue
+        if filters[i] == _DEFLATE:
+            raw = _inflate(raw, zlib.MAX_WBITS, n_bytes)
+        else:
+            raw = _unshuffle(raw, itemsize)
+    if len(raw) != n_bytes:
+        msg = f"it holds {len(raw)} bytes where {n_bytes} are expected"
+        raise ValueError(msg)
+    return raw
 
 
 def _unshuffle(raw: bytes, itemsize: int) -> bytes:

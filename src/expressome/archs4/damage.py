@@ -1,7 +1,6 @@
 """Say which samples and genes cannot be read, or hold numbers that are no counts."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,9 @@ def has_possible_numbers(counts: NDArray[Any]) -> bool:
     return bool(counts.min() >= 0) and bool(counts.dtype.kind == "i" or np.isfinite(counts.max()))
 
 
-def explain_numbers(counts: NDArray[Any], *, path: Path, samples: pd.Index, genes: pd.Index) -> str:
+def explain_numbers(
+    counts: NDArray[Any], *, path: object, samples: pd.Index, genes: pd.Index
+) -> str:
     """Say in words which numbers are negative, NaN or infinite.
 
     Parameters
@@ -71,7 +72,7 @@ def explain_numbers(counts: NDArray[Any], *, path: Path, samples: pd.Index, gene
 def explain_damage(
     failures: Sequence[UnreadableChunkError],
     *,
-    path: Path,
+    path: object,
     samples: pd.Index,
     genes: pd.Index,
     is_transposed: bool,

@@ -4,6 +4,7 @@ import os
 import warnings
 from typing import Any
 
+from expressome.addresses import size_of
 from expressome.archs4.cells import find_unreadable
 from expressome.archs4.chunks import UnreadableChunkError
 from expressome.archs4.fields import read_field
@@ -74,7 +75,7 @@ def describe_archs4(path: str | os.PathLike[str]) -> dict[str, Any]:
         names = list_fields(file, compendium.layout_row)
     return {
         "path": compendium.path,
-        "bytes": compendium.path.stat().st_size,
+        "bytes": size_of(compendium.path),
         "release": compendium.release,
         "layout": compendium.layout,
         "axes": compendium.layout_row.axes,

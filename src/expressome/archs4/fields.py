@@ -67,6 +67,8 @@ def _read_columns(
     datasets: dict[str, Any],
     names: dict[str, str],
     n_rows: int,
+    *,
+    rows: NDArray[np.int64] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Read fields, typed, under our names."""
     columns: dict[str, NDArray[Any]] = {}
@@ -80,15 +82,23 @@ def _read_columns(
             )
             warnings.warn(msg, LeftOutWarning, stacklevel=4)
         elif new in NUMERIC_FIELDS:
-            columns[new] = decode_numbers(read_array(file, field))
+            columns[new] = decode_numbers(read_array(file, field, rows=rows))
         elif dataset.dtype.kind in "iufb":
-            columns[new] = read_array(file, field).astype(dataset.dtype.newbyteorder("="))
+            columns[new] = read_array(file, field, rows=rows).astype(
+                dataset.dtype.newbyteorder("=")
+            )
         else:
-            columns[new] = read_text(file, field)
+            columns[new] = read_text(file, field, rows=rows)
     return columns
 
 
-def read_samples(file: Any, layout: Layout, ids: pd.Index) -> pd.DataFrame:  # noqa: ANN401
+def read_samples(
+    file: Any,  # noqa: ANN401
+    layout: Layout,
+    ids: pd.Index,
+    *,
+    rows: NDArray[np.int64] | None = None,
+) -> pd.DataFrame:
     """Read all sample fields.
 
     Parameters
@@ -98,7 +108,10 @@ def read_samples(file: Any, layout: Layout, ids: pd.Index) -> pd.DataFrame:  # n
     layout
         Its layout.
     ids
-        The sample ids.
+        The sample ids, all of the file.
+    rows
+        Positions of the samples wanted; all by default. Studies are then grouped
+        among them alone.
 
     Returns
     -------
@@ -106,7 +119,9 @@ def read_samples(file: Any, layout: Layout, ids: pd.Index) -> pd.DataFrame:  # n
         As `Compendium.samples`.
     """
     datasets = sample_datasets(file, layout)
-    columns = _read_columns(datasets, _rename(datasets, CANONICAL_FIELDS), len(ids))
+    names = _rename(datasets, CANONICAL_FIELDS)
+    columns = _read_columns(datasets, names, len(ids), rows=rows)
+    ids = ids if rows is None else ids[rows]
     series = columns.pop("series", np.full(len(ids), "", dtype=object))
     studies = np.array(group_studies(series.tolist(), ids.tolist()), dtype=object)
     return pd.DataFrame({"series": series, "study": studies} | columns, index=ids, copy=False)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from expressome.addresses import RemotePath
 from expressome.archs4 import fields, structure
 from expressome.archs4.cells import read_cells
 from expressome.archs4.chunks import ChunkStore, UnreadableChunkError
@@ -19,7 +20,7 @@ from expressome.archs4.damage import explain_damage, explain_numbers, has_possib
 from expressome.archs4.layouts import EXPRESSION, LAYOUTS, Layout, match_layout
 from expressome.archs4.measured import mask_measured, read_measured
 from expressome.archs4.request import Request, is_positional, to_positions
-from expressome.archs4.storage import open_file
+from expressome.archs4.storage import locate, open_file
 from expressome.blocks import prefetch, row_spans
 from expressome.engine import Resources
 from expressome.errors import (
@@ -44,7 +45,7 @@ class Compendium:
     Attributes
     ----------
     path
-        The file.
+        The file, or its address.
     layout
         Family of releases it follows, such as ``"v2.3-v2.6"``.
     release
@@ -63,7 +64,7 @@ class Compendium:
         Samples that are stored, and best read, together.
     """
 
-    path: Path
+    path: Path | RemotePath
     layout: str
     release: str
     level: Literal["gene", "transcript"]
@@ -345,7 +346,7 @@ def open_archs4(path: str | os.PathLike[str]) -> Compendium:
     Parameters
     ----------
     path
-        The file, such as ``human_gene_v2.6.h5``.
+        The file, such as ``human_gene_v2.6.h5``, or its https address.
 
     Returns
     -------
@@ -373,7 +374,7 @@ def open_archs4(path: str | os.PathLike[str]) -> Compendium:
     >>> compendium.layout, compendium.n_samples, compendium.counts(["GSM2"]).tolist()
     ('v2.3-v2.6', 2, [[5]])
     """
-    path = Path(path)
+    path = locate(path)
     with open_file(path) as file:
         dtype, shape = structure.check_matrix(file)
         layout = match_layout(lambda name: name in file, is_float=dtype.kind == "f")

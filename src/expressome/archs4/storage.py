@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from expressome.addresses import RemotePath, is_url, size_of
+from expressome.archs4.chunk_fetching import fetch_rows
 from expressome.archs4.metadata import decode_text
+from expressome.archs4.remote import RemoteFile, open_remote
 from expressome.errors import (
     DamagedFileError,
     ExpressomeError,
@@ -19,19 +23,20 @@ from expressome.errors import (
 )
 from expressome.outputs import check_input
 
-__all__ = ["open_file", "read_array", "read_text"]
+__all__ = ["locate", "open_file", "read_array", "read_text"]
 
 # Rows of a text field read at once: protocols of 8 kB each stay below 600 MB.
 _TEXT_ROWS = 65_536
 
 
-def _explain_open_failure(path: Path, error: OSError) -> Exception:
+def _explain_open_failure(path: Path | RemotePath, error: OSError) -> Exception:
     """Say why HDF5 does not open a file."""
     reason = str(error)
     if isinstance(error, PermissionError):
         return error
-    if not h5py.is_hdf5(path):
-        size_bytes = path.stat().st_size
+    is_remote = isinstance(path, RemotePath)
+    if "signature not found" in reason if is_remote else not h5py.is_hdf5(path):
+        size_bytes = size_of(path)
         msg = (
             f"{path} ({size_bytes:,} bytes) is not an HDF5 file; "
             "pass an ARCHS4 file such as human_gene_v2.6.h5, or download it again"
@@ -55,7 +60,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
     Parameters
     ----------
     path
-        The file.
+        The file, or its https address.
 
     Yields
     ------
@@ -68,17 +73,21 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
         If there is no such file.
     FileFormatError
         If it is a folder or not HDF5.
+    RemoteError
+        If it is on a server that cannot be reached or gives no parts of files.
     DamagedFileError
         If it is HDF5 but truncated or broken.
     """
-    path = check_input(path)
-    if path.is_dir():
-        msg = f"{path} is a folder, not an HDF5 file; pass the file itself"
-        raise FileFormatError(msg)
+    name = locate(path)
     try:
-        file = h5py.File(path, "r", locking=False)
+        if isinstance(name, RemotePath):
+            file = h5py.File(RemoteFile(open_remote(name)), "r")
+        else:
+            file = h5py.File(name, "r", locking=False)
     except OSError as error:
-        raise _explain_open_failure(path, error) from error
+        if isinstance(error, ExpressomeError):
+            raise
+        raise _explain_open_failure(name, error) from error
     with file:
         try:
             yield file
@@ -89,6 +98,44 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
             raise DamagedFileError(msg) from error
 
 
+def locate(path: str | os.PathLike[str]) -> Path | RemotePath:
+    """Give the place of a file that is there, on this machine or on a web server.
+
+    Parameters
+    ----------
+    path
+        Path or address.
+
+    Returns
+    -------
+    Path or RemotePath
+        The path; the address with the size and identity of what it leads to now.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    FileFormatError
+        If it is a folder.
+    RemoteError
+        If the server cannot be reached or gives no parts of files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     locate(file.name).is_file()
+    True
+    """
+    if isinstance(path, str) and is_url(path):
+        return open_remote(path).path
+    place = check_input(path)
+    if place.is_dir():
+        msg = f"{place} is a folder, not an HDF5 file; pass the file itself"
+        raise FileFormatError(msg)
+    return place
+
+
 def _read(file: Any, field: str, read: Callable[[Any], NDArray[Any]]) -> NDArray[Any]:  # noqa: ANN401
     """Read a field; turn HDF5's errors into ours."""
     if field not in file:
@@ -96,6 +143,8 @@ def _read(file: Any, field: str, read: Callable[[Any], NDArray[Any]]) -> NDArray
         raise MissingFieldError(msg)
     try:
         return read(file[field])
+    except ExpressomeError:
+        raise
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         msg = (
             f"{file.filename}: the field {field} cannot be read ({error}); "
@@ -104,8 +153,13 @@ def _read(file: Any, field: str, read: Callable[[Any], NDArray[Any]]) -> NDArray
         raise DamagedFileError(msg) from error
 
 
-def read_array(file: Any, field: str) -> NDArray[Any]:  # noqa: ANN401
-    """Read a whole field as it is stored.
+def read_array(
+    file: Any,  # noqa: ANN401
+    field: str,
+    *,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[Any]:
+    """Read a field as it is stored.
 
     Parameters
     ----------
@@ -113,6 +167,8 @@ def read_array(file: Any, field: str) -> NDArray[Any]:  # noqa: ANN401
         Open HDF5 file.
     field
         Path of a dataset in it.
+    rows
+        Positions wanted; all by default.
 
     Returns
     -------
@@ -126,10 +182,31 @@ def read_array(file: Any, field: str) -> NDArray[Any]:  # noqa: ANN401
     DamagedFileError
         If it cannot be read.
     """
+    if rows is not None:
+        return _read(file, field, lambda dataset: _read_rows(dataset, rows))
     return _read(file, field, lambda dataset: np.asarray(dataset[()]))
 
 
-def read_text(file: Any, field: str, *, is_id: bool = False) -> NDArray[np.object_]:  # noqa: ANN401
+def _read_rows(dataset: Any, rows: NDArray[np.int64]) -> NDArray[Any]:  # noqa: ANN401
+    """Read chosen rows, one run of neighbours after the other."""
+    fetch_rows(dataset, rows)
+    wanted, places = np.unique(rows, return_inverse=True)
+    edges = np.flatnonzero(np.diff(wanted, prepend=-2, append=np.iinfo(np.int64).max) != 1)
+    runs = [
+        np.asarray(dataset[wanted[start] : wanted[stop - 1] + 1])
+        for start, stop in pairwise(edges.tolist())
+    ]
+    values: NDArray[Any] = np.concatenate([*runs, np.asarray(dataset[:0])])
+    return values[places]
+
+
+def read_text(
+    file: Any,  # noqa: ANN401
+    field: str,
+    *,
+    is_id: bool = False,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.object_]:
     """Read and decode a text field, slice by slice.
 
     Parameters
@@ -140,6 +217,8 @@ def read_text(file: Any, field: str, *, is_id: bool = False) -> NDArray[np.objec
         Path of a dataset of shape (n,) in it.
     is_id
         Whether these are sample ids, where any text is a value.
+    rows
+        Positions wanted; all by default.
 
     Returns
     -------
@@ -155,6 +234,8 @@ def read_text(file: Any, field: str, *, is_id: bool = False) -> NDArray[np.objec
     """
 
     def read(dataset: Any) -> NDArray[np.object_]:  # noqa: ANN401
+        if rows is not None:
+            return decode_text(_read_rows(dataset, rows), is_id=is_id)
         pool: dict[str, str] = {}
         texts = np.empty(dataset.shape[0], dtype=object)
         for start in range(0, len(texts), _TEXT_ROWS):
