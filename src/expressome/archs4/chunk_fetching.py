@@ -1,6 +1,5 @@
 """Fetch what a request needs of a remote file before it is read; local files pass through."""
 
-import math
 import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from expressome.archs4.byte_ranges import Span
 from expressome.archs4.chunks import ChunkStore, undo_filters
 from expressome.archs4.plan import ChunkTask, Selector
-from expressome.archs4.remote import find_source
+from expressome.archs4.remote import RemoteSource, find_source
 from expressome.blocks import prefetch
 
 __all__ = ["fetch_batches", "fetch_rows", "task_spans"]
@@ -129,30 +128,34 @@ def fetch_rows(dataset: Any, rows: NDArray[np.int64]) -> None:  # noqa: ANN401
     if source is None or len(rows) == 0 or dataset.size == 0:
         return
     wanted = np.unique(rows)
-    itemsize = dataset.id.get_type().get_size()
-    if dataset.chunks is None:
+    text = h5py.check_string_dtype(dataset.dtype)
+    is_variable = text is not None and text.length is None
+    # HDF5 tells the size of variable-length text in memory, not in the file.
+    itemsize = _REFERENCE.itemsize if is_variable else dataset.dtype.itemsize
+    if dataset.chunks is not None:
+        source.ensure(_field_chunks(dataset, wanted))
+        stored = _read_references(dataset, wanted) if is_variable else b""
+    elif dataset.id.get_storage_size() == dataset.size * itemsize:
         offset = dataset.id.get_offset()
-        if offset is None:
-            return
         spans = [
             (offset + row * itemsize, offset + (row + 1) * itemsize) for row in wanted.tolist()
         ]
         source.ensure(spans)
-        stored = b"".join(source.read(*span) for span in spans)
+        stored = b"".join(source.read(*span) for span in spans) if is_variable else b""
     else:
-        source.ensure(_field_chunks(dataset, wanted))
-        if h5py.check_string_dtype(dataset.dtype) is None or itemsize != _REFERENCE.itemsize:
-            return
-        stored = _read_references(dataset, wanted, itemsize)
-    is_text = h5py.check_string_dtype(dataset.dtype)
-    if is_text is None or is_text.length is not None or itemsize != _REFERENCE.itemsize:
-        return
-    references = np.frombuffer(stored, dtype=_REFERENCE)
+        stored = b""
+    _fetch_heaps(source, np.frombuffer(stored, dtype=_REFERENCE))
+
+
+def _fetch_heaps(source: RemoteSource, references: NDArray[Any]) -> None:
+    """Fetch the heaps that stored references to text point into."""
     heaps = np.unique(references["heap"][references["n_bytes"] > 0]).tolist()
     source.ensure([(heap, heap + _HEAP_BYTES) for heap in heaps])
     # Heaps of long texts say how much larger they are.
     sizes = [struct.unpack("<Q", source.read(heap + 8, heap + 16))[0] for heap in heaps]
-    source.ensure((heap, heap + min(size, 2**26)) for heap, size in zip(heaps, sizes, strict=True))
+    source.ensure(
+        (heap, heap + min(size, _GROUP_BYTES)) for heap, size in zip(heaps, sizes, strict=True)
+    )
 
 
 def _field_chunks(dataset: Any, rows: NDArray[np.int64]) -> list[Span]:  # noqa: ANN401
@@ -169,17 +172,21 @@ def _field_chunks(dataset: Any, rows: NDArray[np.int64]) -> list[Span]:  # noqa:
     ]
 
 
-def _read_references(dataset: Any, rows: NDArray[np.int64], itemsize: int) -> bytes:  # noqa: ANN401
+def _read_references(dataset: Any, rows: NDArray[np.int64]) -> bytes:  # noqa: ANN401
     """Read the stored references to text of some rows of a chunked field."""
-    store = ChunkStore.of(dataset)
-    if store.filters is None:
+    filters = ChunkStore.of(dataset).filters
+    if filters is None:
         return b""
     (length,) = dataset.chunks
+    itemsize = _REFERENCE.itemsize
     found = []
     for chunk in np.unique(rows // length).tolist():
-        mask, raw = dataset.id.read_direct_chunk((chunk * length,))
-        n_bytes = math.prod(dataset.chunks) * itemsize
-        stored = undo_filters(raw, mask, store.filters, itemsize=itemsize, n_bytes=n_bytes)
+        try:
+            mask, raw = dataset.id.read_direct_chunk((chunk * length,))
+            stored = undo_filters(raw, mask, filters, itemsize=itemsize, n_bytes=length * itemsize)
+        except (RuntimeError, ValueError):
+            # Never written, or references of another size: HDF5 will look them up.
+            continue
         cells = np.frombuffer(stored, dtype=f"V{itemsize}")
         found.append(cells[rows[rows // length == chunk] - chunk * length].tobytes())
     return b"".join(found)
