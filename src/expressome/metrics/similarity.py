@@ -331,22 +331,34 @@ def mean_cosine(
             "take at least 2 neighbours and a percentile in 0-100"
         )
         raise InvalidValueError(msg)
+    if not values.shape[1]:
+        return np.empty(0)
     if detected is not None and detected.shape != values.shape:
         msg = f"detected has shape {detected.shape}, the values {values.shape}; pass equal shapes"
         raise ShapeError(msg)
-    windows = find_neighbours(
-        values, n_neighbours=n_neighbours, percentile=percentile, detected=detected
-    )
+    resources = resources or Resources()
+
+    def find_in_tile(start: int) -> NeighbourWindows:
+        tile = slice(start, start + GENE_TILE)
+        return find_neighbours(
+            values[:, tile],
+            n_neighbours=n_neighbours,
+            percentile=percentile,
+            detected=None if detected is None else detected[:, tile],
+        )
+
+    starts = range(0, values.shape[1], GENE_TILE)
+    windows = join_windows(list(map_blocks(find_in_tile, starts, resources=resources)))
     is_detected = values > 0 if detected is None else detected
-    profiles = values[:, ~np.isnan(values).any(axis=0)]
+    is_complete = ~np.isnan(values).any(axis=0)
+    profiles = values if is_complete.all() else values[:, is_complete]
     norms = np.sqrt(squared_norms(profiles))
     inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    spans = range(0, profiles.shape[1], GENE_TILE)
     total = np.zeros(values.shape[1])
     for part in map_blocks(
         lambda start: sum_tile(profiles[:, start : start + GENE_TILE], inverse, windows),
-        spans,
-        resources=resources or Resources(),
+        range(0, profiles.shape[1], GENE_TILE),
+        resources=resources,
     ):
         total += part
     return combine_similarity(
