@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from expressome.engine import Resources
 from expressome.manifest import create_manifest
 from expressome.outputs import check_output
@@ -65,7 +67,9 @@ def demo(
     Returns
     -------
     Summary
-        Path of the report; seconds, peak memory in bytes and figures per stage.
+        Path of the report; how many predictions for samples without label are
+        right, since here the truth is known; seconds, peak memory in bytes and
+        figures per stage.
 
     Raises
     ------
@@ -87,12 +91,13 @@ def demo(
     """
     resources = resources or Resources()
     sizes = {"n_samples": samples, "n_studies": samples // _STUDY_SIZE, "seed": resources.seed}
-    list_labels(**sizes)
+    listed = set(list_labels(**sizes).labels["label"])
+    rare = [label for label in _RARE_LABELS if label in listed]
     folder = check_output(out, overwrite=True)
     folder.mkdir(exist_ok=True)
     manifest = create_manifest("demo", parameters=sizes, seed=resources.seed)
     results = run_stages(
-        _plan_stages(folder, sizes, resources),
+        _plan_stages(folder, sizes, rare, resources=resources),
         record=folder / "manifest.json",
         overwrite=overwrite,
         announce=announce,
@@ -103,6 +108,7 @@ def demo(
         "report": folder / "report.html",
         "elapsed_s": round(sum(result.elapsed_s for result in results), 1),
         "peak_memory_bytes": max(result.peak_memory_bytes for result in results),
+        "unlabelled": _score_predictions(folder / "predictions.parquet", sizes),
         "stages": {result.name: _describe(result) for result in results},
     }
     return Summary("demo", figures, manifest)
@@ -117,7 +123,23 @@ def _describe(result: StageResult) -> dict[str, Any]:
     }
 
 
-def _plan_stages(folder: Path, sizes: Mapping[str, int], resources: Resources) -> list[Stage]:
+def _score_predictions(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Hold the predictions against what the simulator knows and no list says."""
+    predictions = pd.read_parquet(path, columns=["sample", "label", "unknown"])
+    truth = list_labels(**sizes).truth["label"].reindex(predictions["sample"]).to_numpy()
+    right = (predictions["label"] == truth).to_numpy()
+    known = ~predictions["unknown"].to_numpy(bool)
+    return {
+        "n_samples": len(predictions),
+        "share_right": float(right.mean()) if len(right) else float("nan"),
+        "n_called_unknown": int((~known).sum()),
+        "share_right_among_known": float(right[known].mean()) if known.any() else float("nan"),
+    }
+
+
+def _plan_stages(
+    folder: Path, sizes: Mapping[str, int], rare: list[str], *, resources: Resources
+) -> list[Stage]:
     """Compose the verbs; each reads what an earlier one wrote."""
     file, labels, atlas = (
         folder / name for name in ("compendium.h5", "labels.parquet", "atlas.zarr")
@@ -126,7 +148,7 @@ def _plan_stages(folder: Path, sizes: Mapping[str, int], resources: Resources) -
         folder / name for name in ("model", "predictions.parquet", "synthetic.h5ad", "report.html")
     )
     seed = {"seed": resources.seed}
-    rare = {"labels": _RARE_LABELS, "n_samples": _N_SYNTHETIC, "evaluate": True}
+    augmented = {"labels": rare, "n_samples": _N_SYNTHETIC, "evaluate": True}
 
     def do(verb: Callable[..., Summary], *arguments: Path, **options: Any) -> Callable[..., Any]:  # noqa: ANN401 - the verb's own
         return lambda overwrite: verb(
@@ -154,10 +176,10 @@ def _plan_stages(folder: Path, sizes: Mapping[str, int], resources: Resources) -
         ),
         Stage(
             "augment",
-            do(augment, atlas, out=synthetic, **rare),
+            do(augment, atlas, out=synthetic, **augmented),
             (synthetic,),
             (atlas,),
-            rare | seed,
+            augmented | seed,
         ),
         Stage(
             "report",
