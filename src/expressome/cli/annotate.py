@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from expressome.cli.options import (
+    INPUT,
     expected_failures,
     out_option,
     overwrite_option,
@@ -16,7 +17,7 @@ __all__ = ["annotate"]
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=INPUT)
 @click.argument("lists", nargs=-1, required=True, type=click.Path(path_type=Path))
 @out_option("The new label file (.parquet).")
 @click.option(
@@ -35,7 +36,7 @@ __all__ = ["annotate"]
 @resource_options
 @expected_failures
 def annotate(
-    file: Path,
+    file: Path | str,
     lists: tuple[Path, ...],
     out: Path,
     kind: str | None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from expressome.cli.options import expected_failures
+from expressome.cli.options import INPUT, expected_failures
 
 __all__ = ["inspect"]
 
@@ -36,10 +36,10 @@ def _show_table(figures: Mapping[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=INPUT)
 @click.option("--table", "as_table", is_flag=True, help="A table for people instead of JSON.")
 @expected_failures
-def inspect(path: Path, as_table: bool) -> None:
+def inspect(path: Path | str, as_table: bool) -> None:
     """Show what is in PATH: an ARCHS4 file, an atlas or a model.
 
     \b

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from expressome.cli.options import (
+    INPUT,
     dry_run_option,
     expected_failures,
     out_option,
@@ -46,7 +47,7 @@ class _Fractions(click.ParamType):  # type: ignore[type-arg]  # click's generic 
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=INPUT)
 @click.option("--labels", type=click.Path(path_type=Path), help="What annotate wrote.")
 @click.option(
     "--split",
@@ -98,7 +99,7 @@ class _Fractions(click.ParamType):  # type: ignore[type-arg]  # click's generic 
 @dry_run_option
 @resource_options
 @expected_failures
-def normalize(file: Path, resources: Resources, **options: Any) -> None:  # noqa: ANN401 - by name
+def normalize(file: Path | str, resources: Resources, **options: Any) -> None:  # noqa: ANN401 - by name
     """Normalise the counts of FILE into an atlas.
 
     With --labels, samples are first split by study into training, validation

@@ -5,15 +5,18 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from expressome.addresses import is_url
 from expressome.blocks import parse_memory
 from expressome.engine import Progress, Resources
 from expressome.errors import ExpressomeError
 
 __all__ = [
+    "INPUT",
     "dry_run_option",
     "expected_failures",
     "out_option",
@@ -42,6 +45,25 @@ class _MemorySize(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class _InputFile(click.ParamType):  # type: ignore[type-arg]
+    """A path, or an address, in which a path would merge the slashes."""
+
+    name = "path or url"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        _param: click.Parameter | None,
+        _ctx: click.Context | None,
+    ) -> Path | str:
+        text = str(value)
+        return text if is_url(text) else Path(text)
+
+
+# For arguments that may name an ARCHS4 file on a web server.
+INPUT = _InputFile()
+
+
 def _progress_drawer(*, quiet: bool) -> Progress:
     """Draw bars on a terminal, nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
@@ -49,16 +71,25 @@ def _progress_drawer(*, quiet: bool) -> Progress:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
 
+    class Amount(ProgressColumn):
+        """Things done of all, or bytes where a stage counts those."""
+
+        def render(self, task: Any) -> Any:  # noqa: ANN401
+            is_bytes = task.description.endswith("bytes")
+            return (DownloadColumn() if is_bytes else MofNCompleteColumn()).render(task)
+
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        Amount(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
@@ -142,8 +173,6 @@ def out_option(help_text: str) -> Callable[[Command], Command]:
     Callable
         Decorator of a command.
     """
-    from pathlib import Path
-
     return click.option("--out", type=click.Path(path_type=Path), required=True, help=help_text)
 
 

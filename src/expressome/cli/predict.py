@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from expressome.cli.options import (
+    INPUT,
     expected_failures,
     out_option,
     overwrite_option,
@@ -17,7 +18,7 @@ __all__ = ["predict"]
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=INPUT)
 @out_option("The new Parquet file.")
 @click.option(
     "--unlabelled",
@@ -36,7 +37,7 @@ __all__ = ["predict"]
 @expected_failures
 def predict(
     model: Path,
-    file: Path,
+    file: Path | str,
     out: Path,
     unlabelled: Path | None,
     all_samples: bool,

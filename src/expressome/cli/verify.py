@@ -4,17 +4,17 @@ from pathlib import Path
 
 import click
 
-from expressome.cli.options import expected_failures, resource_options
+from expressome.cli.options import INPUT, expected_failures, resource_options
 from expressome.engine import Resources
 
 __all__ = ["verify"]
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=INPUT)
 @resource_options
 @expected_failures
-def verify(path: Path, resources: Resources) -> None:
+def verify(path: Path | str, resources: Resources) -> None:
     """Read every part of PATH - an ARCHS4 file, an atlas or a model - and check it.
 
     \b

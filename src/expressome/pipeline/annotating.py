@@ -161,7 +161,8 @@ def annotate(
         msg = "no label list was given; pass scripts, folders, tables or a sheet"
         raise LabelError(msg)
     check_output(out, overwrite=overwrite)
-    samples = open_archs4(check_input(file)).sample_ids
+    compendium = open_archs4(file)
+    samples = compendium.sample_ids
     agreement = agree(
         [_read_source(path, label_columns) for path in paths],
         load_vocabulary(),
@@ -175,7 +176,7 @@ def annotate(
         raise
     manifest = create_manifest(
         "annotate",
-        inputs=[file, *paths],
+        inputs=[compendium.path, *paths],
         parameters={"kind": kind, "label_columns": label_columns},
     )
     figures = {

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from expressome.addresses import is_url
 from expressome.archs4.reader import open_archs4
 from expressome.atlas import Atlas, open_atlas
 from expressome.blocks import row_spans
@@ -98,6 +99,8 @@ def open_input(
     """
     if isinstance(source, pd.DataFrame):
         opened = _open_frame(model, source)
+    elif isinstance(source, str) and is_url(source):
+        opened = _open_file(model, source, resources)
     else:
         path = check_input(source)
         if path.is_dir():
@@ -147,21 +150,21 @@ def _columns(normalizer: Normalizer, model: TrainedModel) -> NDArray[np.int64]:
     return np.asarray(pd.Index(normalizer.genes).get_indexer(model.genes), dtype=np.int64)
 
 
-def _open_file(model: TrainedModel, path: Path, resources: Resources) -> PredictionInput:
+def _open_file(model: TrainedModel, path: Path | str, resources: Resources) -> PredictionInput:
     """Stream an ARCHS4 file."""
     compendium = open_archs4(path)
     normalizer = Normalizer.from_parts(model.normalizer_parts)
-    _check_species(model, compendium.species, path.name)
+    _check_species(model, compendium.species, compendium.path.name)
     if compendium.unit != normalizer.unit:
         msg = (
-            f"{path.name} holds {compendium.unit}, but the model was trained on "
+            f"{compendium.path.name} holds {compendium.unit}, but the model was trained on "
             f"{normalizer.unit}; use a file of {normalizer.unit}"
         )
         raise ScaleMismatchError(msg)
     level = model.description.get("level", "gene")
     if compendium.level != level:
         msg = (
-            f"{path.name} is of {compendium.level} level, the model of {level} level; "
+            f"{compendium.path.name} is of {compendium.level} level, the model of {level} level; "
             f"use a file of {level} level"
         )
         raise ModelError(msg)

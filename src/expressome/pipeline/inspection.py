@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from expressome.addresses import is_url
 from expressome.archs4.description import describe_archs4
 from expressome.errors import FileFormatError
 from expressome.outputs import check_input
@@ -18,7 +19,7 @@ def tell_kind(path: str | os.PathLike[str]) -> Literal["archs4", "atlas", "model
     Parameters
     ----------
     path
-        File or folder.
+        File, folder, or https address of a file.
 
     Returns
     -------
@@ -41,6 +42,8 @@ def tell_kind(path: str | os.PathLike[str]) -> Literal["archs4", "atlas", "model
     >>> tell_kind(folder)
     'model'
     """
+    if isinstance(path, str) and is_url(path):
+        return "archs4"
     path = check_input(path)
     if not path.is_dir():
         return "archs4"
@@ -61,7 +64,7 @@ def inspect(path: str | os.PathLike[str]) -> Summary:
     Parameters
     ----------
     path
-        ARCHS4 file of any release, atlas folder or model folder.
+        ARCHS4 file of any release (or its https address), atlas folder or model folder.
 
     Returns
     -------

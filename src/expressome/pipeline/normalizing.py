@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from expressome.addresses import size_of
 from expressome.archs4.reader import Compendium, open_archs4
 from expressome.atlas import AtlasWriter, create_atlas
 from expressome.engine import Resources
@@ -19,7 +20,7 @@ from expressome.manifest import create_manifest
 from expressome.normalization.length import LengthUnit
 from expressome.normalization.quantile import load_target, save_target
 from expressome.normalization.recipe import Normalizer, Recipe, fit_normalizer
-from expressome.outputs import check_input, check_output
+from expressome.outputs import check_output
 from expressome.pipeline.atlas_building import (
     BlockJob,
     build_blocks,
@@ -127,7 +128,7 @@ def normalize(
     """
     resources = resources or Resources()
     place = check_output(out, overwrite=overwrite)
-    compendium = open_archs4(check_input(file))
+    compendium = open_archs4(file)
     _check_input(compendium, recipe)
     lengths = None
     if recipe == "log2-quantile-length":
@@ -145,7 +146,7 @@ def normalize(
         "length_unit": length_unit,
         "missing_lengths": missing_lengths,
     }
-    inputs = [path for path in (file, labels, target, gtf) if path is not None]
+    inputs = [path for path in (compendium.path, labels, target, gtf) if path is not None]
     manifest = create_manifest(
         "normalize", inputs=inputs, parameters=parameters, seed=resources.seed
     )
@@ -308,7 +309,7 @@ def _say_plan(compendium: Compendium, plan: GenePlan, labels: LabelMatrix) -> di
         "n_samples": compendium.n_samples,
         "n_genes": len(plan.genes),
         "passes": n_passes,
-        "bytes_read": int(compendium.path.stat().st_size * (1 + (n_passes - 1) * share)),
+        "bytes_read": int(size_of(compendium.path) * (1 + (n_passes - 1) * share)),
         "bytes_written": int(n_cells * 4 / 1.13 + n_cells / 8),
         "lengths": plan.coverage or None,
         "n_labelled": int(labels.is_labelled.sum()),

@@ -18,8 +18,9 @@ def verify(path: str | os.PathLike[str], *, resources: Resources | None = None) 
     Parameters
     ----------
     path
-        ARCHS4 file (every field and every chunk is read, and every number must be
-        finite and >= 0), atlas folder or model folder (their checksums are compared).
+        ARCHS4 file or its https address (every field and every chunk is read, and
+        every number must be finite and >= 0), atlas folder or model folder (their
+        checksums are compared).
     resources
         Memory and threads to use.
 
@@ -53,5 +54,6 @@ def verify(path: str | os.PathLike[str], *, resources: Resources | None = None) 
 
         figures = verify_model(Path(path))
     else:
-        figures = verify_archs4(path, resources=resources) | fingerprint_file(path)
+        figures = verify_archs4(path, resources=resources)
+        figures |= fingerprint_file(figures["path"])
     return Summary("verify", {"kind": kind, "path": Path(path), **figures, "intact": True})
