@@ -128,7 +128,15 @@ def remove_path(path: Path) -> None:
 
 
 def replace_path(new: Path, place: Path) -> None:
-    """Move a complete output to its place; the old one goes only after that."""
+    """Move a complete output to its place; the old one goes only after that.
+
+    Parameters
+    ----------
+    new
+        The complete output, on the same file system.
+    place
+        Where it belongs; what is there is replaced.
+    """
     if not place.exists():
         new.replace(place)
         return

@@ -73,7 +73,18 @@ def to_storable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def create_root(path: Path) -> Any:  # noqa: ANN401 - zarr's group
-    """Start an AnnData store without content."""
+    """Start an AnnData store without content.
+
+    Parameters
+    ----------
+    path
+        Folder of the store; what it holds already is kept.
+
+    Returns
+    -------
+    zarr.Group
+        The open root, with every empty section of AnnData.
+    """
     import zarr
 
     root = zarr.open_group(str(path), mode="a", zarr_format=3)
@@ -87,7 +98,17 @@ def create_root(path: Path) -> Any:  # noqa: ANN401 - zarr's group
 
 
 def create_array(root: Any, name: str, shape: tuple[int, int]) -> None:  # noqa: ANN401
-    """Write the description of a sharded array; its blocks come later."""
+    """Write the description of a sharded array; its blocks come later.
+
+    Parameters
+    ----------
+    root
+        Open root of the store.
+    name
+        ``"X"`` or a layer, a key of `ARRAYS`.
+    shape
+        (n_samples, n_genes).
+    """
     from zarr.codecs import BloscCodec
 
     dtype = np.dtype(ARRAYS[name])
@@ -111,7 +132,17 @@ def create_array(root: Any, name: str, shape: tuple[int, int]) -> None:  # noqa:
 
 
 def replace_element(path: Path, name: str, element: pd.DataFrame | Mapping[str, Any] | Any) -> None:  # noqa: ANN401
-    """Write one element of a store beside the old one, then move it into place."""
+    """Write one element of a store beside the old one, then move it into place.
+
+    Parameters
+    ----------
+    path
+        Folder of the store.
+    name
+        Place of the element, such as ``"var"`` or ``"obsm/pca"``.
+    element
+        Table, mapping or array, as AnnData stores it.
+    """
     import zarr
 
     from expressome.outputs import replace_path

@@ -15,7 +15,18 @@ Selection = slice | Sequence[int] | Sequence[str] | NDArray[Any] | pd.Index | No
 
 
 def holds_ids(selection: Selection) -> bool:
-    """Whether a selection is made of ids."""
+    """Say whether a selection is made of ids.
+
+    Parameters
+    ----------
+    selection
+        Ids, positions, a slice, a mask, or None for all.
+
+    Returns
+    -------
+    bool
+        True for ids.
+    """
     if selection is None or isinstance(selection, slice):
         return False
     chosen = np.asarray(selection)
@@ -23,7 +34,22 @@ def holds_ids(selection: Selection) -> bool:
 
 
 def to_positions(selection: Selection, axis: pd.Index | int, noun: str) -> NDArray[np.int64]:
-    """Turn ids, positions, a slice or a mask into positions."""
+    """Turn ids, positions, a slice or a mask into positions.
+
+    Parameters
+    ----------
+    selection
+        What to choose; None for all.
+    axis
+        The ids of the axis, or its length where no id is given.
+    noun
+        What a position is, for messages: ``"sample"`` or ``"gene"``.
+
+    Returns
+    -------
+    ndarray
+        Positions in request order, int64.
+    """
     n_all = axis if isinstance(axis, int) else len(axis)
     if selection is None:
         return np.arange(n_all)

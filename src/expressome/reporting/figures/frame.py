@@ -151,12 +151,34 @@ def colour_scale() -> list[list[Any]]:
 
 
 def faded(colour: str) -> dict[str, Any]:
-    """Give a bar's look: soft fill, clear border of the same colour."""
+    """Give a bar's look: soft fill, clear border of the same colour.
+
+    Parameters
+    ----------
+    colour
+        Hexadecimal colour.
+
+    Returns
+    -------
+    dict
+        A plotly marker.
+    """
     return {"color": colour, "opacity": 0.85, "line": {"width": 0}}
 
 
 def outline(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Repeat each value at both ends of its bin, for a stepped line."""
+    """Repeat each value at both ends of its bin, for a stepped line.
+
+    Parameters
+    ----------
+    values
+        One value per bin.
+
+    Returns
+    -------
+    ndarray
+        Twice as many values.
+    """
     return np.repeat(values, 2)
 
 
@@ -185,7 +207,22 @@ def histogram_table(histogram: Histogram, quantity: str, counted: str) -> pd.Dat
 
 
 def reference_line(value: float, name: str, *, vertical: bool = True) -> dict[str, Any]:
-    """Give a thin dashed line across the figure, with its name."""
+    """Give a thin dashed line across the figure, with its name.
+
+    Parameters
+    ----------
+    value
+        Where it crosses the axis, in data units.
+    name
+        Written at its end.
+    vertical
+        Whether it stands upright.
+
+    Returns
+    -------
+    dict
+        A plotly shape.
+    """
     label: dict[str, Any] = {
         "text": name,
         "font": {"color": TEXT, "size": 11},

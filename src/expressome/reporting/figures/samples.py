@@ -33,7 +33,18 @@ N_BARS = 40
 
 
 def bar_height(n_bars: int) -> int:
-    """Give the height in pixels of a figure with so many bars."""
+    """Give the height in pixels of a figure with so many bars.
+
+    Parameters
+    ----------
+    n_bars
+        Bars to draw; above the limit the rest is left to the table.
+
+    Returns
+    -------
+    int
+        Pixels.
+    """
     return 96 + 19 * max(min(n_bars, N_BARS), 3)
 
 
