@@ -1,21 +1,21 @@
 """Connections to web servers: kept open, through proxies, patient with passing failures.
 
-The standard library's HTTP client is used as it is: one kept connection per
-thread is all that ranges need, and what to do after each kind of failure must
+The standard library's HTTP client is used as it is: a few kept connections are
+all that ranges need, and what to do after each kind of failure must
 be decided here anyway, so a library would add a dependency and no behaviour.
 """
 
+import atexit
 import base64
 import http.client
 import logging
 import os
 import random
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -37,7 +37,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What a connection raises when it breaks, stalls or ends early.
 _PASSING_ERRORS = (OSError, http.client.HTTPException)
 
-_connections = threading.local()
+# Connections nobody speaks on at the moment; lists are popped and appended to atomically.
+_idle: dict[str, list["_Line"]] = {}
+_MAX_IDLE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,61 +114,96 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _connect(scheme: str, host: str, port: int | None) -> tuple[http.client.HTTPConnection, bool]:
-    """Open a connection, through a proxy where the environment names one."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A connection to a host, perhaps through a proxy.
+
+    Attributes
+    ----------
+    host
+        Process, scheme and host it leads to.
+    connection
+        The connection.
+    is_absolute
+        Whether the whole address is sent, as a proxy needs it.
+    headers
+        Sent with each request.
+    """
+
+    host: str
+    connection: http.client.HTTPConnection
+    is_absolute: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def ask(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """Send a request and read the head of the answer."""
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        sent = {**headers, **self.headers}
+        self.connection.request("GET", url if self.is_absolute else target, headers=sent)
+        return self.connection.getresponse()
+
+
+def _name_host(url: str) -> str:
+    parts = urlsplit(url)
+    # A forked process must not speak on the connections of its parent.
+    return f"{os.getpid()} {parts.scheme}://{parts.netloc}"
+
+
+def _connect(url: str) -> _Line:
+    """Make a connection, through a proxy where the environment names one."""
+    parts = urlsplit(url)
+    name, scheme, host = _name_host(url), parts.scheme, parts.hostname or ""
     timeout_s = patience().timeout_s
     proxy = "" if proxy_bypass(host) else getproxies().get(scheme, "")
-    if not proxy:
-        if scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=_tls()), False
-        return http.client.HTTPConnection(host, port, timeout=timeout_s), False
-    parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    via = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    place, port = (via.hostname or "", via.port) if proxy else (host, parts.port)
     headers = {}
-    if parts.username:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    if via.username:
+        pair = f"{unquote(via.username)}:{unquote(via.password or '')}"
         headers["Proxy-Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     if scheme == "http":
-        plain = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
-        return plain, True
-    secure = http.client.HTTPSConnection(
-        parts.hostname or "", parts.port, timeout=timeout_s, context=_tls()
-    )
-    secure.set_tunnel(host, port, headers)
-    return secure, False
+        plain = http.client.HTTPConnection(place, port, timeout=timeout_s)
+        return _Line(name, plain, bool(proxy), headers)
+    secure = http.client.HTTPSConnection(place, port, timeout=timeout_s, context=_tls())
+    if proxy:
+        secure.set_tunnel(host, parts.port, headers)
+    return _Line(name, secure)
 
 
-def _send(url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-    """Send one GET on this thread's connection to the host; a stale one is opened anew."""
-    parts = urlsplit(url)
-    held: dict[str, tuple[http.client.HTTPConnection, bool]] = _connections.__dict__
-    key = f"{os.getpid()} {parts.scheme} {parts.netloc}"
-    target = parts.path + (f"?{parts.query}" if parts.query else "") or "/"
-    if key in held:
-        # A kept connection may have been closed by the server in the meantime.
+def _send(url: str, headers: Mapping[str, str]) -> tuple[_Line, http.client.HTTPResponse]:
+    """Send a request on a kept connection if there is one, else on a new one."""
+    kept = _idle.get(_name_host(url), [])
+    while kept:
+        line = kept.pop()
+        # The server may have closed it in the meantime.
         with suppress(ConnectionError, http.client.HTTPException):
-            return _exchange(held[key], (url, target), headers)
-        held.pop(key)[0].close()
-    held[key] = _connect(parts.scheme, parts.hostname or "", parts.port)
-    return _exchange(held[key], (url, target), headers)
+            return line, line.ask(url, headers)
+        line.connection.close()
+    line = _connect(url)
+    try:
+        return line, line.ask(url, headers)
+    except _PASSING_ERRORS:
+        line.connection.close()
+        raise
 
 
-def _exchange(
-    held: tuple[http.client.HTTPConnection, bool],
-    targets: tuple[str, str],
-    headers: Mapping[str, str],
-) -> http.client.HTTPResponse:
-    """Send a request and read the head of the answer; a proxy is told the whole address."""
-    connection, is_absolute = held
-    connection.request("GET", targets[0 if is_absolute else 1], headers=dict(headers))
-    return connection.getresponse()
+def _put_back(line: _Line, response: http.client.HTTPResponse) -> None:
+    """Keep a connection for the next request, unless its answer was not read to the end."""
+    kept = _idle.setdefault(line.host, [])
+    if response.isclosed() and not response.will_close and len(kept) < _MAX_IDLE:
+        kept.append(line)
+    else:
+        response.close()
+        line.connection.close()
 
 
-def _close(url: str) -> None:
-    """Forget this thread's connection to a host; its answer was not read to the end."""
-    parts = urlsplit(url)
-    held = _connections.__dict__.pop(f"{os.getpid()} {parts.scheme} {parts.netloc}", None)
-    if held is not None:
-        held[0].close()
+@atexit.register
+def _close_all() -> None:
+    """Close kept connections when the process ends."""
+    for kept in _idle.values():
+        while kept:
+            kept.pop().connection.close()
 
 
 def _refuse_status(url: str, response: http.client.HTTPResponse) -> None:
@@ -219,9 +256,8 @@ def open_url(
     """
     place = url
     for _ in range(_MAX_REDIRECTS):
-        response = None
+        line, response = _ask(place, headers or {})
         try:
-            response = _ask(place, headers or {})
             location = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not location:
                 _refuse_status(url, response)
@@ -229,15 +265,13 @@ def open_url(
                 return
             read_part(response)
         finally:
-            # A connection whose answer was not read to its end cannot be used again.
-            if response is None or not response.isclosed() or response.will_close:
-                _close(place)
+            _put_back(line, response)
         place = _follow(url, urljoin(place, location))
     msg = f"{url} redirects more than {_MAX_REDIRECTS} times; check the address"
     raise RemoteError(msg)
 
 
-def _ask(place: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+def _ask(place: str, headers: Mapping[str, str]) -> tuple[_Line, http.client.HTTPResponse]:
     """Send a request; a broken or stalled connection is a passing failure."""
     ours = {"User-Agent": f"expressome/{__version__}", "Accept-Encoding": "identity"}
     try:
