@@ -137,7 +137,7 @@ def read_field(file: Any, layout: Layout, name: str) -> NDArray[Any] | None:  # 
     layout
         Its layout.
     name
-        Our name or the file's.
+        Our name, the file's, or the one another release gives the same field.
 
     Returns
     -------
@@ -146,9 +146,12 @@ def read_field(file: Any, layout: Layout, name: str) -> NDArray[Any] | None:  # 
     """
     datasets = sample_datasets(file, layout)
     names = _rename(datasets, CANONICAL_FIELDS)
-    chosen = {old: new for old, new in names.items() if new == name} or {
-        old: new for old, new in names.items() if old == name
-    }
+    ours = next((new for new, old in CANONICAL_FIELDS.items() if name in old), name)
+    chosen = (
+        {old: new for old, new in names.items() if new == name}
+        or {old: new for old, new in names.items() if old == name}
+        or {old: new for old, new in names.items() if new == ours}
+    )
     n_samples = file[layout.sample_id].shape[0]
     return next(iter(_read_columns(datasets, chosen, n_samples).values()), None)
 

@@ -1,51 +1,26 @@
-"""Choose samples: by id, by series, by conditions on fields, at random; say what was not found."""
+"""Choose samples: by id, series, full text, conditions, at random; say what was not found."""
 
-import operator
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expressome.archs4.metadata import decode_numbers, series_ids
+from expressome.archs4.catalogue import Catalogue, find_catalogue, open_catalogue
+from expressome.archs4.conditions import (
+    Condition,
+    FieldValues,
+    meets_condition,
+    parse_condition,
+)
+from expressome.archs4.metadata import series_ids
+from expressome.archs4.query import FIELD_NAMES
 from expressome.archs4.reader import Compendium
+from expressome.engine import Resources
 from expressome.errors import EmptySelectionError, InvalidValueError, first_few
 
 __all__ = ["Condition", "SampleChoice", "parse_condition", "select_samples"]
-
-# Longest first, so that ">=" is not read as ">".
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "!=": operator.ne,
-    ">": operator.gt,
-    "<": operator.lt,
-    "=": operator.eq,
-}
-_CONDITION = re.compile(r"\s*([^<>=!~]+?)\s*(>=|<=|!=|=|>|<|~)\s*(.*?)\s*")
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition on one sample field.
-
-    Attributes
-    ----------
-    field
-        Our name of the field or the file's.
-    operator
-        ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, or ``~`` (holds the regular expression).
-    value
-        What to compare with.
-    """
-
-    field: str
-    operator: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +38,9 @@ class SampleChoice:
     unknown_series
         Series that no sample of the file belongs to.
     n_per_condition
-        Condition -> samples of the whole file that meet it.
+        Condition, or ``search: QUERY``, -> samples of the whole file that meet it.
+    n_repeated
+        Sample ids and series that were asked for again; each sample is chosen once.
     """
 
     positions: NDArray[np.int64]
@@ -71,98 +48,47 @@ class SampleChoice:
     unknown_samples: tuple[str, ...]
     unknown_series: tuple[str, ...]
     n_per_condition: dict[str, int]
+    n_repeated: int = 0
 
 
-def parse_condition(text: str) -> Condition:
-    """Read a condition such as ``alignedreads>5e6``.
-
-    Parameters
-    ----------
-    text
-        Field, operator (``= != < <= > >= ~``), value. Dates are written
-        ``2019-05-31``.
-
-    Returns
-    -------
-    Condition
-        Its parts.
-
-    Raises
-    ------
-    InvalidValueError
-        If it has no field, operator or value.
-
-    Examples
-    --------
-    >>> parse_condition("singlecellprobability < 0.5")
-    Condition(field='singlecellprobability', operator='<', value='0.5')
-    """
-    match = _CONDITION.fullmatch(text)
-    if match is None or not match[3]:
-        msg = (
-            f"{text!r} is no condition; write a field, one of = != < <= > >= ~, and a value, "
-            "such as platform_id=GPL16791 or alignedreads>5e6"
-        )
-        raise InvalidValueError(msg)
-    return Condition(match[1], match[2], match[3])
-
-
-def _meets(values: NDArray[Any], condition: Condition) -> NDArray[np.bool_]:
-    """Compare one field: as dates, as numbers or as text, by what the value looks like."""
-    if condition.operator == "~":
-        return _holds_pattern(values, condition)
-    compare = _OPERATORS[condition.operator]
-    if _ISO_DATE.fullmatch(condition.value):
-        # GEO writes "May 15 2019"; what is no date meets no condition.
-        dates = pd.to_datetime(pd.Series(values, dtype=object), errors="coerce", format="mixed")
-        return np.asarray(compare(dates, pd.Timestamp(condition.value)) & dates.notna())
-    number = pd.to_numeric(condition.value, errors="coerce")
-    is_number = not pd.isna(number)
-    if values.dtype.kind in "iuf" or (is_number and condition.operator not in {"=", "!="}):
-        if not is_number:
-            msg = f"{condition.field} holds numbers, but {condition.value!r} is none"
-            raise InvalidValueError(msg)
-        numbers = decode_numbers(values)
-        return np.asarray(compare(numbers, number) & ~np.isnan(numbers))
-    return np.asarray(compare(values.astype(object), condition.value), dtype=np.bool_)
-
-
-def _holds_pattern(values: NDArray[Any], condition: Condition) -> NDArray[np.bool_]:
-    """Search a regular expression, ignoring case, in each distinct text once."""
-    try:
-        pattern = re.compile(condition.value, re.IGNORECASE)
-    except re.error as error:
-        msg = f"{condition.value!r} is no regular expression: {error}"
-        raise InvalidValueError(msg) from None
-    codes, distinct = pd.factorize(pd.Series(values, dtype=object))
-    holds = np.array([bool(pattern.search(str(text))) for text in distinct], dtype=np.bool_)
-    return holds[codes] if len(holds) else np.zeros(len(values), dtype=np.bool_)
+def _read_values(compendium: Compendium, catalogue: Catalogue | None, name: str) -> FieldValues:
+    """Read a field from the index if there is one, else from the file."""
+    values = catalogue.field(name) if catalogue is not None else None
+    if values is None and FIELD_NAMES.get(name) == "sample":
+        return FieldValues.of(compendium.sample_ids.to_numpy())
+    return values if values is not None else FieldValues.of(compendium.field(name))
 
 
 def _find_series(
-    compendium: Compendium, series: Sequence[str]
+    compendium: Compendium, catalogue: Catalogue | None, series: Sequence[str]
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Mark samples of any of the series; a field may list several."""
-    codes, texts = pd.factorize(pd.Series(compendium.field("series"), dtype=object))
+    values = _read_values(compendium, catalogue, "series")
     wanted, seen = set(series), set[str]()
-    is_wanted = np.zeros(len(texts), dtype=np.bool_)
-    for i, text in enumerate(texts):
+    is_wanted = np.zeros(len(values.distinct), dtype=np.bool_)
+    for i, text in enumerate(values.distinct):
         found = wanted.intersection(series_ids(text))
         is_wanted[i] = bool(found)
         seen |= found
-    return is_wanted[codes], tuple(name for name in dict.fromkeys(series) if name not in seen)
+    is_member = is_wanted[values.codes] if values.codes is not None else is_wanted
+    return is_member, tuple(name for name in dict.fromkeys(series) if name not in seen)
 
 
-def select_samples(
+def select_samples(  # noqa: PLR0913 - each part of the selection language
     compendium: Compendium,
     *,
     samples: Sequence[str] | None = None,
     series: Sequence[str] | None = None,
+    search: str | None = None,
     conditions: Iterable[str | Condition] = (),
     n_random: int | None = None,
     rng: np.random.Generator | None = None,
+    resources: Resources | None = None,
 ) -> SampleChoice:
     """Choose samples of a file.
+
+    `samples` and `series` name samples (either suffices); `search` and
+    `conditions` narrow them down (all must hold); `n_random` draws from what is left.
 
     Parameters
     ----------
@@ -172,6 +98,9 @@ def select_samples(
         Sample ids; together with `series` they name samples, all by default.
     series
         Series ids; a sample that belongs to several is found under each.
+    search
+        Full-text query, as `to_fts5` takes it. Needs the search index, which is
+        built where there is none yet.
     conditions
         All must hold, such as ``"platform_id=GPL16791"`` or
         ``"submission_date>=2019-01-01"``. A missing number or date meets none.
@@ -179,6 +108,8 @@ def select_samples(
         Draw so many of what is left; all if there are fewer.
     rng
         Source of the draw; needed with `n_random`.
+    resources
+        Whose progress is called when the search index is built.
 
     Returns
     -------
@@ -190,7 +121,7 @@ def select_samples(
     EmptySelectionError
         If no sample is left.
     InvalidValueError
-        If a condition is none, or `n_random` comes without `rng`.
+        If a condition or query is none, or `n_random` is below 1 or comes without `rng`.
     MissingFieldError
         If the file has no such field.
 
@@ -207,36 +138,88 @@ def select_samples(
     >>> choice.positions.tolist(), choice.unknown_series
     ([1], ('GSE8',))
     """
-    positions = np.arange(compendium.n_samples)
-    unknown: tuple[str, ...] = ()
+    catalogue = None
+    if search is not None:
+        catalogue = open_catalogue(compendium, resources=resources)
+    elif series or conditions:
+        catalogue = find_catalogue(compendium)
+    named = _name_samples(compendium, catalogue, samples=samples, series=series)
+    positions = named.positions
+    for text, is_met in _narrow(compendium, catalogue, search=search, conditions=conditions):
+        named.n_per_condition[text] = int(is_met.sum())
+        positions = positions[is_met[positions]]
+    if n_random is not None:
+        positions = _draw(positions, n_random, rng)
+    if len(positions) == 0:
+        raise EmptySelectionError(_explain_empty(compendium, named))
+    return replace(named, positions=positions)
+
+
+def _name_samples(
+    compendium: Compendium,
+    catalogue: Catalogue | None,
+    *,
+    samples: Sequence[str] | None,
+    series: Sequence[str] | None,
+) -> SampleChoice:
+    """Find the samples and series that are named; all samples if none is."""
+    asked, asked_series = list(samples or ()), list(series or ())
+    n_asked = len(asked) + len(asked_series)
+    n_repeated = n_asked - len(set(asked)) - len(set(asked_series))
+    if samples is None and series is None:
+        return SampleChoice(np.arange(compendium.n_samples), 0, (), (), {})
+    unique = list(dict.fromkeys(asked))
+    rows = compendium.sample_ids.get_indexer(pd.Index(unique, dtype=object))
+    unknown = tuple(name for name, row in zip(unique, rows, strict=True) if row < 0)
+    positions = rows[rows >= 0].astype(np.int64)
     unknown_series: tuple[str, ...] = ()
-    if samples is not None or series is not None:
-        asked = list(dict.fromkeys(samples or ()))
-        rows = compendium.sample_ids.get_indexer(pd.Index(asked, dtype=object))
-        unknown = tuple(name for name, row in zip(asked, rows, strict=True) if row < 0)
-        positions = rows[rows >= 0].astype(np.int64)
-        if series:
-            is_member, unknown_series = _find_series(compendium, series)
-            positions = pd.unique(np.concatenate([positions, np.flatnonzero(is_member)]))
-    n_per_condition: dict[str, int] = {}
+    if asked_series:
+        is_member, unknown_series = _find_series(compendium, catalogue, asked_series)
+        positions = pd.unique(np.concatenate([positions, np.flatnonzero(is_member)]))
+    return SampleChoice(positions, n_asked, unknown, unknown_series, {}, n_repeated)
+
+
+def _narrow(
+    compendium: Compendium,
+    catalogue: Catalogue | None,
+    *,
+    search: str | None,
+    conditions: Iterable[str | Condition],
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Give each query or condition with the samples of the file that meet it."""
+    if search is not None and catalogue is not None:
+        is_found = np.zeros(compendium.n_samples, dtype=np.bool_)
+        is_found[catalogue.match(search)] = True
+        yield f"search: {search}", is_found
     for condition in conditions:
         parsed = parse_condition(condition) if isinstance(condition, str) else condition
-        is_met = _meets(compendium.field(parsed.field), parsed)
-        n_per_condition[f"{parsed.field}{parsed.operator}{parsed.value}"] = int(is_met.sum())
-        positions = positions[is_met[positions]]
-    if n_random is not None and n_random < len(positions):
-        if rng is None:
-            msg = f"{n_random} random samples need a source of randomness; pass rng"
-            raise InvalidValueError(msg)
-        positions = np.sort(rng.choice(positions, size=n_random, replace=False))
-    if len(positions) == 0:
-        missing = first_few([*unknown, *unknown_series])
-        met = first_few(f"{text} ({n})" for text, n in n_per_condition.items())
-        msg = (
-            f"no sample of {compendium.path.name} is left of {compendium.n_samples}: not found: "
-            f"{missing or 'nothing'}; samples that meet each condition: {met or 'none asked'}; "
-            "relax the selection"
+        yield (
+            str(parsed),
+            meets_condition(_read_values(compendium, catalogue, parsed.field), parsed),
         )
-        raise EmptySelectionError(msg)
-    n_asked = len(samples or ()) + len(series or ())
-    return SampleChoice(positions, n_asked, unknown, unknown_series, n_per_condition)
+
+
+def _draw(
+    positions: NDArray[np.int64], n_random: int, rng: np.random.Generator | None
+) -> NDArray[np.int64]:
+    """Draw samples, in file order; all where there are no more."""
+    if n_random < 1:
+        msg = f"{n_random} random samples were asked for; ask for at least 1"
+        raise InvalidValueError(msg)
+    if n_random >= len(positions):
+        return positions
+    if rng is None:
+        msg = f"{n_random} random samples need a source of randomness; pass rng"
+        raise InvalidValueError(msg)
+    return np.sort(rng.choice(positions, size=n_random, replace=False))
+
+
+def _explain_empty(compendium: Compendium, named: SampleChoice) -> str:
+    """Say why no sample is left."""
+    missing = first_few([*named.unknown_samples, *named.unknown_series])
+    met = first_few(f"{text} ({n})" for text, n in named.n_per_condition.items())
+    return (
+        f"no sample of {compendium.path.name} is left of {compendium.n_samples}: not found: "
+        f"{missing or 'nothing'}; samples that meet each condition: {met or 'none asked'}; "
+        "relax the selection"
+    )
