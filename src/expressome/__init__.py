@@ -24,6 +24,7 @@ _HOME = {
     "Model": "expressome.pipeline.predicting",
     "load_model": "expressome.pipeline.predicting",
     "inspect": "expressome.pipeline.inspection",
+    "search": "expressome.pipeline.searching",
     "verify": "expressome.pipeline.verification",
     "pack": "expressome.pipeline.packing",
     "annotate": "expressome.pipeline.annotating",

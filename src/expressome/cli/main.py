@@ -18,6 +18,7 @@ COMMANDS = {
     "run": ("run", "Do the whole job on your files, as a TOML file says."),
     "pack": ("pack", "Turn count tables into an ARCHS4 file."),
     "inspect": ("inspect", "Show what is in a file, an atlas or a model."),
+    "search": ("search", "Find samples by what was written of them."),
     "verify": ("verify", "Read every part of a file, atlas or model and check it."),
     "annotate": ("annotate", "Label samples from ARCHS4 lists, folders or sheets."),
     "normalize": ("normalize", "Normalise counts into an atlas."),

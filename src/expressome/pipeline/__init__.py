@@ -7,6 +7,7 @@ from typing import Any
 _HOME = {
     "pack": "packing",
     "inspect": "inspection",
+    "search": "searching",
     "verify": "verification",
     "annotate": "annotating",
     "normalize": "normalizing",
