@@ -15,7 +15,7 @@ from expressome.augmentation.distances import (
 )
 from expressome.errors import ShapeError
 
-__all__ = ["METRICS", "Yardstick", "measure_fidelity", "measure_memorisation"]
+__all__ = ["METRICS", "Yardstick", "compare_sets", "measure_fidelity", "measure_memorisation"]
 
 Points = NDArray[np.float32]
 
@@ -47,6 +47,8 @@ _N_TREES = 100
 _N_SPLITS = 3
 # Halves of three samples are the fewest that have a spread.
 _MIN_REAL = 6
+# Fewer values than this are learned faster by one thread.
+_MIN_SHARED = 300_000
 # Nearer to a training sample than this share of the median real distance: a copy.
 _COPY_SHARE = 0.1
 
@@ -94,9 +96,8 @@ def _two_sample_auc(real: Points, made: Points, view: _View) -> float:
 
     both = np.vstack([real, made])
     is_made = np.repeat([0, 1], [len(real), len(made)])
-    forest = RandomForestClassifier(
-        _N_TREES, oob_score=True, random_state=view.seed, n_jobs=view.n_workers
-    )
+    n_jobs = view.n_workers if both.size > _MIN_SHARED else 1
+    forest = RandomForestClassifier(_N_TREES, oob_score=True, random_state=view.seed, n_jobs=n_jobs)
     forest.fit(both, is_made)
     return float(roc_auc_score(is_made, forest.oob_decision_function_[:, 1]))
 
@@ -151,6 +152,37 @@ def _compare(real: Points, made: Points, view: _View) -> dict[str, float]:
     found["markers_kept"] = len(kept) / min(_N_MARKERS, real.shape[1])
     found["medoid_distance"] = _medoid_distance(near_real, near_made)
     return {name: found[name] for name in METRICS}
+
+
+def compare_sets(
+    real: Points,
+    made: Points,
+    *,
+    background: Points,
+    rng: np.random.Generator,
+    n_workers: int = 2,
+) -> dict[str, float]:
+    """Measure every metric between two sets, without ceiling or floor.
+
+    Parameters
+    ----------
+    real, made
+        Shapes (n_real, n_genes) and (n_made, n_genes), of about equal size: at
+        other sizes the figures cannot be compared.
+    background
+        Training samples of any label, shape (n_background, n_genes).
+    rng
+        Chooses genes where there are many.
+    n_workers
+        Threads.
+
+    Returns
+    -------
+    dict
+        Metric to value.
+    """
+    view = _choose_view(real, background, rng=rng, n_workers=n_workers)
+    return _compare(real, made, view)
 
 
 def _mean_of(tables: list[dict[str, float]]) -> dict[str, float]:
