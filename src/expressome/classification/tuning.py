@@ -168,15 +168,16 @@ def validation_pairs(
     return [(usable[a], usable[b]) for a, b in pairs]
 
 
-def score_cells(
-    probabilities: NDArray[np.float64], labels: sparse.csr_array, studies: ArrayLike
-) -> float:
-    """Compute the share of right best labels, mean over (study, label).
+def score_cells(chosen: NDArray[np.bool_], labels: sparse.csr_array, studies: ArrayLike) -> float:
+    """Compute F1 per sample between chosen and true labels, mean over (study, label).
+
+    Every cell counts the same, so that neither a large study nor a common
+    label decides. With one label per sample it is the share of right answers.
 
     Parameters
     ----------
-    probabilities
-        Of each label, shape (n_samples, n_labels).
+    chosen
+        Labels answered, shape (n_samples, n_labels).
     labels
         True labels, 0/1, same shape.
     studies
@@ -185,13 +186,12 @@ def score_cells(
     Returns
     -------
     float
-        Right means: the sample's best answer is one of its labels. NaN without
-        samples.
+        NaN without samples.
 
     Examples
     --------
     >>> labels = sparse.csr_array([[1, 0], [1, 0], [0, 1]])
-    >>> score_cells(np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]), labels, list("aaa"))
+    >>> score_cells(np.array([[True, False], [False, True], [False, True]]), labels, list("aaa"))
     0.75
     """
     rows, columns = sparse.csr_array(labels).nonzero()
@@ -199,9 +199,10 @@ def score_cells(
         return float("nan")
     _, study = np.unique(np.asarray(studies, dtype=str), return_inverse=True)
     truth = sparse.csr_array(labels).toarray().astype(bool)
-    is_right = truth[np.arange(len(truth)), probabilities.argmax(axis=1)]
+    n_both = (truth & chosen).sum(axis=1)
+    f1 = 2 * n_both / np.maximum(truth.sum(axis=1) + chosen.sum(axis=1), 1)
     _, cell = np.unique(study[rows] * truth.shape[1] + columns, return_inverse=True)
-    return float((np.bincount(cell, is_right[rows]) / np.bincount(cell)).mean())
+    return float((np.bincount(cell, f1[rows]) / np.bincount(cell)).mean())
 
 
 def choose_settings(
@@ -212,11 +213,12 @@ def choose_settings(
     n_genes: Sequence[int],
     options: FitOptions,
 ) -> tuple[Settings, list[dict[str, Any]]]:
-    """Choose the number of genes, the penalty and the mix of forest and linear scores.
+    """Choose the number of genes, the mix of forest and linear scores, and the penalty.
 
-    Each choice is tried on every pair; the score is the share of right best
-    labels, mean over (study, label) of the validation samples. The default
-    stays unless another setting beats it by 0.01.
+    First the number of genes and the mix are tried with the default penalty,
+    then other penalties with the number so chosen. The score is `score_cells`
+    of the most probable label sets, mean over the pairs. The default stays
+    unless another setting beats it by 0.01.
 
     Parameters
     ----------
@@ -240,62 +242,87 @@ def choose_settings(
     """
     if not pairs:
         return default, []
-    scores: dict[tuple[int, float, float], list[float]] = {}
-    tried = sorted({min(n, samples.values.shape[1]) for n in (*n_genes, default.n_genes)})
-    n_total = len(tried) * len(pairs)
-    for a, n in enumerate(tried):
-        for b, (train, held) in enumerate(pairs):
-            _try_settings(
-                samples.take(train),
-                samples.take(held),
-                settings=replace(default, n_genes=n),
-                options=options,
-                scores=scores,
-            )
-            options.progress("choose settings", a * len(pairs) + b + 1, n_total)
-    means = {key: float(np.mean(values)) for key, values in scores.items()}
-    trials = [
-        {"n_genes": n, "penalty": penalty, "linear_share": share, "score": score}
-        for (n, penalty, share), score in means.items()
+    n_available = samples.values.shape[1]
+    default = replace(default, n_genes=min(default.n_genes, n_available))
+    tried = sorted({min(n, n_available) for n in (*n_genes, default.n_genes)})
+    trials: dict[Settings, float] = {}
+    votes: dict[int, list[_Votes]] = {}
+    for step, n in enumerate(tried):
+        start = replace(default, n_genes=n)
+        votes[n] = [_vote(samples, pair, settings=start, options=options) for pair in pairs]
+        trials |= {mixed: _score(votes[n], mixed.linear_share) for mixed in _mixes(start)}
+        options.progress("choose settings", step + 1, len(tried) + 1)
+    chosen = _best(trials, default)
+    for penalty in _PENALTIES if chosen.linear_share > 0 else ():
+        if penalty != default.penalty:
+            start = replace(chosen, penalty=penalty)
+            linear = replace(start, linear_share=1.0)
+            again = [_vote(samples, pair, settings=linear, options=options) for pair in pairs]
+            joined = [
+                replace(new, forest=old.forest)
+                for new, old in zip(again, votes[chosen.n_genes], strict=True)
+            ]
+            trials |= {mixed: _score(joined, mixed.linear_share) for mixed in _mixes(start)}
+    options.progress("choose settings", len(tried) + 1, len(tried) + 1)
+    shown = ("n_genes", "penalty", "linear_share")
+    return _best(trials, default), [
+        {name: getattr(trial, name) for name in shown} | {"score": score}
+        for trial, score in trials.items()
     ]
-    base = (min(default.n_genes, samples.values.shape[1]), default.penalty, default.linear_share)
-    best = max(means, key=lambda key: means[key])
-    if means[best] < means.get(base, -1.0) + _MARGIN:
-        best = base
-    chosen = replace(default, n_genes=best[0], penalty=best[1], linear_share=best[2])
-    return chosen, trials
 
 
-def _try_settings(
-    train: Samples,
-    held: Samples,
+def _best(trials: dict[Settings, float], default: Settings) -> Settings:
+    """Give the best trial, or the default where it is as good but for the margin."""
+    best = max(trials, key=lambda trial: trials[trial])
+    return best if trials[best] >= trials[default] + _MARGIN else default
+
+
+def _mixes(settings: Settings) -> list[Settings]:
+    """Give the same settings with each mix of forest and linear scores."""
+    if settings.linear_share in {0.0, 1.0}:
+        return [settings]
+    shares = {*_LINEAR_SHARES, settings.linear_share}
+    return [replace(settings, linear_share=share) for share in sorted(shares)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Votes:
+    """What both halves of the ensemble say about held-out samples."""
+
+    held: Samples
+    sets: NDArray[np.bool_]
+    forest: NDArray[np.float64] | None
+    linear: NDArray[np.float64] | None
+
+
+def _vote(
+    samples: Samples,
+    pair: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
     settings: Settings,
     options: FitOptions,
-    scores: dict[tuple[int, float, float], list[float]],
-) -> None:
-    """Fit one forest and one set of weights per penalty; score all mixes of them."""
-    has_both = 0 < settings.linear_share < 1
-    forest_settings = replace(settings, n_trees=min(settings.n_trees, _N_TREES_TRIED))
-    for penalty in _PENALTIES if settings.linear_share > 0 else (settings.penalty,):
-        is_first = penalty == _PENALTIES[0] or settings.linear_share == 0
-        share = settings.linear_share if is_first or not has_both else 1.0
-        trial = replace(forest_settings, penalty=penalty, linear_share=share)
-        classifier, medians = train.fit(trial, options)
-        values = prepare_values(
-            held.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
-        )
-        sets = classifier.label_sets
-        if classifier.forest is not None:
-            forest_votes = classifier.forest.predict(values)
-        linear_votes = None if classifier.linear is None else classifier.linear.predict(values)
-        shares = _LINEAR_SHARES if has_both else (settings.linear_share,)
-        for mix in shares:
-            votes = np.zeros((len(values), len(sets.sets)))
-            if mix < 1:
-                votes += (1 - mix) * forest_votes
-            if mix > 0 and linear_votes is not None:
-                votes += mix * linear_votes
-            probabilities = sets.to_label_probabilities(votes)
-            score = score_cells(probabilities, held.labels, held.studies)
-            scores.setdefault((settings.n_genes, penalty, mix), []).append(score)
+) -> _Votes:
+    """Fit on one side of a pair and answer the other."""
+    train, held = (samples.take(rows) for rows in pair)
+    trial = replace(settings, n_trees=min(settings.n_trees, _N_TREES_TRIED))
+    classifier, medians = train.fit(trial, options)
+    values = prepare_values(
+        held.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
+    )
+    forest = None if classifier.forest is None else classifier.forest.predict(values)
+    linear = None if classifier.linear is None else classifier.linear.predict(values)
+    return _Votes(held, classifier.label_sets.sets, forest, linear)
+
+
+def _score(votes: list[_Votes], linear_share: float) -> float:
+    """Score one mix, mean over pairs."""
+    scores = []
+    for vote in votes:
+        mixed = np.zeros((len(vote.held.studies), len(vote.sets)))
+        if vote.forest is not None:
+            mixed += (1 - linear_share) * vote.forest
+        if vote.linear is not None:
+            mixed += linear_share * vote.linear
+        chosen = vote.sets[mixed.argmax(axis=1)]
+        scores.append(score_cells(chosen, vote.held.labels, vote.held.studies))
+    return float(np.mean(scores))
