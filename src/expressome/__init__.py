@@ -26,6 +26,7 @@ _HOME = {
     "inspect": "expressome.pipeline.inspection",
     "search": "expressome.pipeline.searching",
     "verify": "expressome.pipeline.verification",
+    "download": "expressome.pipeline.downloading",
     "pack": "expressome.pipeline.packing",
     "annotate": "expressome.pipeline.annotating",
     "normalize": "expressome.pipeline.normalizing",

@@ -8,6 +8,7 @@ __all__ = [
     "ClusterError",
     "ConfigurationError",
     "DamagedFileError",
+    "DiskSpaceError",
     "EmptySelectionError",
     "ExpressomeError",
     "ExpressomeWarning",
@@ -115,6 +116,10 @@ class ClusterError(ExpressomeError, RuntimeError):
 
 class RemoteError(ExpressomeError, ConnectionError):
     """A web server cannot be reached, does not answer as it must, or its file changed."""
+
+
+class DiskSpaceError(ExpressomeError, OSError):
+    """The disk has no room for an output."""
 
 
 class ProgramError(ExpressomeError, RuntimeError):

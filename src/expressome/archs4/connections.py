@@ -301,9 +301,13 @@ def read_part(response: http.client.HTTPResponse, n_bytes: int = PART_BYTES) -> 
         If the connection breaks or stalls.
     """
     try:
-        return response.read(n_bytes)
+        # Unlike read, gives what has arrived, so that a stall loses none of it.
+        part = response.read1(n_bytes)
     except _PASSING_ERRORS as error:
         raise PassingFailure(str(error) or type(error).__name__) from error
+    if response.length == 0:
+        response.close()
+    return part
 
 
 def _follow(url: str, place: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 # Verb -> module that defines it; a verb is imported when it is first used.
 _HOME = {
+    "download": "downloading",
     "pack": "packing",
     "inspect": "inspection",
     "search": "searching",
