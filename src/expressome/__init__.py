@@ -25,6 +25,7 @@ _HOME = {
     "load_model": "expressome.pipeline.predicting",
     "inspect": "expressome.pipeline.inspection",
     "search": "expressome.pipeline.searching",
+    "extract": "expressome.pipeline.extracting",
     "verify": "expressome.pipeline.verification",
     "download": "expressome.pipeline.downloading",
     "pack": "expressome.pipeline.packing",

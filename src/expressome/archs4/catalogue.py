@@ -149,18 +149,42 @@ class Catalogue:
         DataFrame
             Index ``sample``; columns series, title, source, characteristics.
         """
-        found: dict[int, tuple[str, ...]] = {}
-        columns = ", ".join(SEARCHED_FIELDS)
-        with self._connect() as database:
-            for start in range(0, len(positions), _IDS_AT_ONCE):
-                rowids = [int(i) + 1 for i in positions[start : start + _IDS_AT_ONCE]]
-                marks = ", ".join("?" * len(rowids))
-                # Only our own column names and question marks are put into the text.
-                statement = f"SELECT rowid, {columns} FROM samples WHERE rowid IN ({marks})"  # noqa: S608
-                found |= {row[0]: row[1:] for row in database.execute(statement, rowids)}
-        rows = [found[int(i) + 1] for i in positions]
+        rows = self._pick(positions, SEARCHED_FIELDS)
         table = pd.DataFrame(rows, columns=list(SEARCHED_FIELDS), dtype=object)
         return table.set_index("sample")
+
+    def texts(self, name: str, positions: NDArray[np.int64]) -> NDArray[np.object_]:
+        """Give one searched field of some samples.
+
+        Parameters
+        ----------
+        name
+            Our name or the file's.
+        positions
+            Positions in the file, shape (n,).
+
+        Returns
+        -------
+        ndarray
+            Text, shape (n,), dtype object.
+        """
+        rows = self._pick(positions, (FIELD_NAMES[name],))
+        return np.array([row[0] for row in rows], dtype=object)
+
+    def _pick(self, positions: NDArray[np.int64], names: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """Read searched fields of some samples, in the order asked."""
+        found: dict[int, tuple[str, ...]] = {}
+        wanted = np.sort(positions) + 1
+        with self._connect() as database:
+            for start in range(0, len(wanted), _IDS_AT_ONCE):
+                rowids = wanted[start : start + _IDS_AT_ONCE].tolist()
+                marks = ", ".join("?" * len(rowids))
+                # Only our own column names and question marks are put into the text.
+                statement = (
+                    f"SELECT rowid, {', '.join(names)} FROM samples WHERE rowid IN ({marks})"  # noqa: S608
+                )
+                found |= {row[0]: row[1:] for row in database.execute(statement, rowids)}
+        return [found[i] for i in (positions + 1).tolist()]
 
     def field(self, name: str) -> FieldValues | None:
         """Read one sample field from the index, far faster than from the file.

@@ -20,7 +20,7 @@ from expressome.archs4.reader import Compendium
 from expressome.engine import Resources
 from expressome.errors import EmptySelectionError, InvalidValueError, first_few
 
-__all__ = ["Condition", "SampleChoice", "parse_condition", "select_samples"]
+__all__ = ["Condition", "SampleChoice", "parse_condition", "read_values", "select_samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,28 @@ class SampleChoice:
     n_repeated: int = 0
 
 
-def _read_values(compendium: Compendium, catalogue: Catalogue | None, name: str) -> FieldValues:
-    """Read a field from the index if there is one, else from the file."""
+def read_values(compendium: Compendium, catalogue: Catalogue | None, name: str) -> FieldValues:
+    """Read a field from the index if there is one, else from the file.
+
+    Parameters
+    ----------
+    compendium
+        The file.
+    catalogue
+        Its search index, or None.
+    name
+        Our name of the field or the file's.
+
+    Returns
+    -------
+    FieldValues
+        The field of all samples.
+
+    Raises
+    ------
+    MissingFieldError
+        If the file has no such field.
+    """
     values = catalogue.field(name) if catalogue is not None else None
     if values is None and FIELD_NAMES.get(name) == "sample":
         return FieldValues.of(compendium.sample_ids.to_numpy())
@@ -63,7 +83,7 @@ def _find_series(
     compendium: Compendium, catalogue: Catalogue | None, series: Sequence[str]
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Mark samples of any of the series; a field may list several."""
-    values = _read_values(compendium, catalogue, "series")
+    values = read_values(compendium, catalogue, "series")
     wanted, seen = set(series), set[str]()
     is_wanted = np.zeros(len(values.distinct), dtype=np.bool_)
     for i, text in enumerate(values.distinct):
@@ -195,7 +215,7 @@ def _narrow(
         parsed = parse_condition(condition) if isinstance(condition, str) else condition
         yield (
             str(parsed),
-            meets_condition(_read_values(compendium, catalogue, parsed.field), parsed),
+            meets_condition(read_values(compendium, catalogue, parsed.field), parsed),
         )
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "pack": ("pack", "Turn count tables into an ARCHS4 file."),
     "inspect": ("inspect", "Show what is in a file, an atlas or a model."),
     "search": ("search", "Find samples by what was written of them."),
+    "extract": ("extract", "Write chosen samples as h5ad, Zarr, Parquet, TSV or ARCHS4."),
     "verify": ("verify", "Read every part of a file, atlas or model and check it."),
     "annotate": ("annotate", "Label samples from ARCHS4 lists, folders or sheets."),
     "normalize": ("normalize", "Normalise counts into an atlas."),

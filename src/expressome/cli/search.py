@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from expressome.cli.options import expected_failures, resource_options
+from expressome.cli.options import INPUT, expected_failures, resource_options
 from expressome.engine import Resources
 
 __all__ = ["search"]
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=INPUT)
 @click.argument("query")
 @click.option(
     "--where",
@@ -26,7 +26,7 @@ __all__ = ["search"]
 @resource_options
 @expected_failures
 def search(
-    file: Path, query: str, where: tuple[str, ...], limit: int, resources: Resources
+    file: Path | str, query: str, where: tuple[str, ...], limit: int, resources: Resources
 ) -> None:
     """Print the samples of FILE that match QUERY, best first, as TSV.
 

@@ -9,6 +9,7 @@ _HOME = {
     "pack": "packing",
     "inspect": "inspection",
     "search": "searching",
+    "extract": "extracting",
     "verify": "verification",
     "annotate": "annotating",
     "normalize": "normalizing",

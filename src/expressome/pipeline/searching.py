@@ -3,16 +3,25 @@
 import os
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
-from expressome.archs4.catalogue import Ranking, open_catalogue
-from expressome.archs4.reader import open_archs4
-from expressome.archs4.selection import select_samples
+from expressome.archs4.catalogue import Catalogue, Ranking, open_catalogue
+from expressome.archs4.conditions import (
+    Condition,
+    FieldValues,
+    meets_condition,
+    parse_condition,
+)
+from expressome.archs4.query import FIELD_NAMES
+from expressome.archs4.reader import Compendium, open_archs4
+from expressome.archs4.selection import read_values
 from expressome.engine import Resources
-from expressome.errors import EmptySelectionError, InvalidValueError
+from expressome.errors import InvalidValueError
 
 __all__ = ["search"]
+
+# Reading one text by its number costs about ten times one of all texts in order.
+_FEW = 0.1
 
 
 def search(
@@ -68,15 +77,26 @@ def search(
     catalogue = open_catalogue(compendium, resources=resources)
     conditions = list(where)
     ranking = catalogue.rank(query, limit=None if conditions else limit)
-    if conditions:
-        try:
-            allowed = select_samples(compendium, conditions=conditions).positions
-        except EmptySelectionError:
-            allowed = np.empty(0, dtype=np.int64)
-        kept = np.isin(ranking.positions, allowed)
-        positions, scores = ranking.positions[kept], ranking.scores[kept]
-        ranking = Ranking(positions[:limit], scores[:limit], len(positions))
+    for condition in conditions:
+        ranking = _narrow(compendium, catalogue, ranking, parse_condition(condition))
+    n_found = ranking.n_found
+    ranking = Ranking(ranking.positions[:limit], ranking.scores[:limit], n_found)
     table = catalogue.describe(ranking.positions)
     table.insert(1, "score", ranking.scores)
     table.attrs["n_found"] = ranking.n_found
     return table
+
+
+def _narrow(
+    compendium: Compendium, catalogue: Catalogue, ranking: Ranking, condition: Condition
+) -> Ranking:
+    """Keep the samples found that meet a condition."""
+    if FIELD_NAMES.get(condition.field) and len(ranking.positions) < _FEW * compendium.n_samples:
+        # The texts of the samples found are read much sooner than those of all.
+        values = FieldValues.of(catalogue.texts(condition.field, ranking.positions))
+        is_met = meets_condition(values, condition)
+    else:
+        values = read_values(compendium, catalogue, condition.field)
+        is_met = meets_condition(values, condition)[ranking.positions]
+    positions = ranking.positions[is_met]
+    return Ranking(positions, ranking.scores[is_met], len(positions))
