@@ -132,7 +132,9 @@ def normalize(
     _check_input(compendium, recipe)
     lengths = None
     if recipe == "log2-quantile-length":
-        lengths = load_lengths(compendium.species, definition=length_definition, gtf=gtf)
+        lengths = load_lengths(
+            compendium.species, definition=length_definition, gtf=gtf, level=compendium.level
+        )
     saved = read_target(target)
     plan = plan_genes(compendium, lengths=lengths, missing=missing_lengths, target=saved)
     annotated = match_labels(labels, compendium)
