@@ -28,6 +28,8 @@ OUTPUTS = [
 ]
 STAGES = ["simulate", "annotate", "normalize", "measure", "train", "predict", "augment", "report"]
 N_SAMPLES = 256
+# A whole small demo: a minute on two free processors, more where they are shared.
+PATIENT = pytest.mark.timeout(900)
 
 
 def names_in(folder):
@@ -88,6 +90,7 @@ def finished(tmp_path_factory):
     return folder, arguments, CliRunner().invoke(cli, arguments)
 
 
+@PATIENT
 @pytest.mark.slow
 def test_the_demo_leaves_exactly_what_the_plan_lists(finished):
     folder, _, result = finished
@@ -99,6 +102,7 @@ def test_the_demo_leaves_exactly_what_the_plan_lists(finished):
     assert list(manifest["stages"]) == STAGES
 
 
+@PATIENT
 @pytest.mark.slow
 def test_the_demo_prints_one_json_with_time_and_memory_per_stage(finished):
     folder, _, result = finished
@@ -113,6 +117,7 @@ def test_the_demo_prints_one_json_with_time_and_memory_per_stage(finished):
     assert "[8/8] report" in result.stderr
 
 
+@PATIENT
 @pytest.mark.slow
 def test_the_demo_says_that_its_data_are_simulated(finished):
     folder, _, result = finished
@@ -125,6 +130,7 @@ def test_the_demo_says_that_its_data_are_simulated(finished):
         assert file["meta/info/simulated"][0].startswith(b"SIMULATED")
 
 
+@PATIENT
 @pytest.mark.slow
 def test_predictions_are_for_the_unlabelled_samples(finished):
     folder, _, result = finished
@@ -137,8 +143,10 @@ def test_predictions_are_for_the_unlabelled_samples(finished):
     printed = json.loads(result.stdout)["unlabelled"]
     assert printed["n_samples"] == len(predictions)
     assert printed["share_right"] == pytest.approx(right.mean())
+    assert 0 < printed["n_in_unseen_studies"] < len(predictions)
 
 
+@PATIENT
 @pytest.mark.slow
 def test_the_atlas_holds_every_sample_with_labels_and_measures(finished):
     atlas = open_atlas(finished[0] / "atlas.zarr")
@@ -148,6 +156,7 @@ def test_the_atlas_holds_every_sample_with_labels_and_measures(finished):
     assert np.isfinite(atlas.var["mean_cosine"]).mean() > 0.9
 
 
+@PATIENT
 @pytest.mark.slow
 def test_a_finished_demo_is_skipped_and_said_so(finished):
     folder, arguments, _ = finished
@@ -161,6 +170,7 @@ def test_a_finished_demo_is_skipped_and_said_so(finished):
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+@PATIENT
 @pytest.mark.slow
 def test_a_quiet_demo_writes_the_result_only(finished):
     _, arguments, _ = finished

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from expressome.engine import Resources
 from expressome.manifest import create_manifest
@@ -125,16 +127,26 @@ def _describe(result: StageResult) -> dict[str, Any]:
 
 def _score_predictions(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
     """Hold the predictions against what the simulator knows and no list says."""
+    simulated = list_labels(**sizes)
     predictions = pd.read_parquet(path, columns=["sample", "label", "unknown"])
-    truth = list_labels(**sizes).truth["label"].reindex(predictions["sample"]).to_numpy()
-    right = (predictions["label"] == truth).to_numpy()
+    truth = simulated.truth.reindex(predictions["sample"])
+    right = predictions["label"].to_numpy() == truth["label"].to_numpy()
+    studies = simulated.truth["study"]
+    labelled = studies[~studies.index.isin(simulated.unlabelled)]
+    unseen = ~truth["study"].isin(labelled).to_numpy()
     known = ~predictions["unknown"].to_numpy(bool)
     return {
         "n_samples": len(predictions),
-        "share_right": float(right.mean()) if len(right) else float("nan"),
+        "share_right": _share(right),
+        "n_in_unseen_studies": int(unseen.sum()),
+        "share_right_in_unseen_studies": _share(right[unseen]),
         "n_called_unknown": int((~known).sum()),
-        "share_right_among_known": float(right[known].mean()) if known.any() else float("nan"),
+        "share_right_among_known": _share(right[known]),
     }
+
+
+def _share(right: NDArray[np.bool_]) -> float:
+    return float(right.mean()) if len(right) else float("nan")
 
 
 def _plan_stages(

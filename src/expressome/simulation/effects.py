@@ -13,7 +13,7 @@ from expressome.simulation.profiles import Profiles
 __all__ = ["GeneAxes", "Noise", "StudyEffects", "draw_study", "find_axes", "mix_profile"]
 
 # Directions in which real profiles differ that studies and donors move along.
-_N_MODULES = 16
+_N_MODULES = 48
 # Genes of the Y chromosome that men express everywhere.
 _Y_GENES = ("DDX3Y", "EIF1AY", "KDM5D", "RPS4Y1", "USP9Y", "UTY", "ZFY")
 
@@ -49,8 +49,8 @@ class Noise:
         log10 reads: mean, spread between studies and within.
     """
 
-    study_module: float = 1.4
-    study_gene: float = 0.75
+    study_module: float = 1.6
+    study_gene: float = 0.6
     protocol: float = 0.5
     tumour_share: float = 0.45
     contamination: float = 0.35
@@ -134,7 +134,7 @@ def find_axes(profiles: Profiles) -> GeneAxes:
     --------
     >>> from expressome.simulation.profiles import load_profiles
     >>> find_axes(load_profiles()).modules.shape
-    (16, 19758)
+    (48, 19758)
     """
     log2_tpm = np.log2(profiles.tpm + 0.1)
     centred = log2_tpm - log2_tpm.mean(axis=0)
