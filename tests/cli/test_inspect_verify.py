@@ -41,6 +41,7 @@ def test_inspect_prints_what_is_in_a_file(tmp_path):
     assert json.loads(result.stdout) == {
         "verb": "inspect",
         "kind": "archs4",
+        "ensembl_symbol_agreement": None,
         "path": str(path),
         "bytes": path.stat().st_size,
         "release": "2.6",

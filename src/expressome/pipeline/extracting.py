@@ -23,6 +23,7 @@ from expressome.errors import EmptySelectionError, InvalidValueError, LabelWarni
 from expressome.manifest import create_manifest
 from expressome.outputs import check_output
 from expressome.pipeline.choosing import choose_samples, report_choice
+from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_keying import Duplicates, GeneKeys, GenesBy, key_genes
 from expressome.results import LabelMatrix, Summary
 from expressome.tables.writing import companion_paths, write_table
@@ -144,6 +145,8 @@ def extract(
     -----
     LeftOutWarning
         If samples or series were asked for that the file does not have.
+    IdentifierWarning
+        If the file's Ensembl ids and symbols are not of the same genes.
     LabelWarning
         If none of the chosen samples carries a label.
 
@@ -174,6 +177,7 @@ def extract(
         random=random,
         resources=resources,
     )
+    warn_of_disagreement(compendium)
     genes = key_genes(compendium.genes, by=genes_by, duplicates=duplicates)
     n_before = len(genes.table)
     if min_reads is not None or min_fraction is not None:

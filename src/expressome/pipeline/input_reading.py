@@ -28,6 +28,7 @@ from expressome.errors import (
 )
 from expressome.normalization.recipe import Normalizer
 from expressome.outputs import check_input
+from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_mapping import map_genes
 from expressome.reference.identifiers import guess_species
 from expressome.tables import read_counts
@@ -154,6 +155,7 @@ def _open_file(model: TrainedModel, path: Path | str, resources: Resources) -> P
     """Stream an ARCHS4 file."""
     compendium = open_archs4(path)
     normalizer = Normalizer.from_parts(model.normalizer_parts)
+    warn_of_disagreement(compendium)
     _check_species(model, compendium.species, compendium.path.name)
     if compendium.unit != normalizer.unit:
         msg = (

@@ -6,8 +6,10 @@ from typing import Literal
 
 from expressome.addresses import is_url
 from expressome.archs4.description import describe_archs4
+from expressome.archs4.reader import open_archs4
 from expressome.errors import FileFormatError
 from expressome.outputs import check_input
+from expressome.pipeline.gene_agreeing import measure_agreement
 from expressome.results import Summary
 
 __all__ = ["inspect", "tell_kind"]
@@ -71,7 +73,8 @@ def inspect(path: str | os.PathLike[str]) -> Summary:
     Summary
         For an ARCHS4 file: release, layout, stored axes, species, level, unit, type,
         chunks, compression, numbers of samples, genes and studies, field names,
-        symbols that several genes share, genes without Ensembl id. For atlas and
+        symbols that several genes share, genes without Ensembl id, share of genes whose
+        Ensembl id and symbol mean the same gene (null where that cannot be told). For atlas and
         model: what their own descriptions hold.
 
     Raises
@@ -99,4 +102,5 @@ def inspect(path: str | os.PathLike[str]) -> Summary:
         figures = describe_model(Path(path))
     else:
         figures = describe_archs4(path)
+        figures["ensembl_symbol_agreement"] = measure_agreement(open_archs4(path))
     return Summary("inspect", {"kind": kind, "path": Path(path), **figures})

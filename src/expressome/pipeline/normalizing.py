@@ -27,6 +27,7 @@ from expressome.pipeline.atlas_building import (
     collect_distributions,
     fit_on_samples,
 )
+from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_planning import GenePlan, plan_genes, read_target
 from expressome.pipeline.label_splitting import match_labels, split_labelled
 from expressome.reference.lengths import Definition, Missing, load_lengths
@@ -116,6 +117,8 @@ def normalize(
     -----
     LabelWarning
         If labels cannot be tested, or no sample is left unlabelled.
+    IdentifierWarning
+        If the file's Ensembl ids and symbols are not of the same genes.
     ImputedLengthWarning
         If lengths were imputed or genes dropped.
     MissingGenesWarning
@@ -130,6 +133,7 @@ def normalize(
     place = check_output(out, overwrite=overwrite)
     compendium = open_archs4(file)
     _check_input(compendium, recipe)
+    warn_of_disagreement(compendium)
     lengths = None
     if recipe == "log2-quantile-length":
         lengths = load_lengths(
