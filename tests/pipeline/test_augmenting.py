@@ -184,9 +184,10 @@ def test_few_samples_are_refused_before_anything_is_written(folder):
     [
         ({"n_samples": 0}, "n_samples is 0"),
         ({"method": "magic"}, "method is 'magic'; choose one of gan, oversampling"),
+        ({"depth": 0}, "depth is 0; choose 1 to 2147483647"),
         ({"studies": "old"}, "studies is 'old'; choose seen or new"),
     ],
-    ids=["samples", "method", "studies"],
+    ids=["samples", "method", "depth", "studies"],
 )
 def test_options_outside_their_range_are_refused(folder, options, message):
     asked = {"labels": "liver", "n_samples": 5, "out": folder / "no.h5ad"} | options
@@ -228,6 +229,29 @@ def test_the_command_refuses_an_unknown_label_in_one_line(folder):
     assert result.stderr.startswith("error: label 'livr' is not among the 4 labels")
     assert "close: liver" in result.stderr
     assert not (folder / "no.h5ad").exists()
+
+
+def test_counts_are_whole_and_of_the_depth_asked(folder):
+    out = folder / "counts.h5ad"
+    words = ["augment", str(folder / "atlas.zarr"), "--label", "liver", "--samples", "5"]
+    words += ["--method", "smote", "--as", "counts", "--depth", "20000", "--out", str(out)]
+
+    result = CliRunner().invoke(cli, words)
+
+    assert result.exit_code == 0, result.output
+    counts = anndata.read_h5ad(out).X
+    assert np.issubdtype(counts.dtype, np.integer)
+    assert (counts.sum(axis=1) == 20_000).all()
+    assert json.loads(result.stdout)["unit"] == "counts"
+
+
+def test_counts_without_a_depth_are_a_usage_error(folder):
+    words = ["augment", str(folder / "atlas.zarr"), "--label", "liver", "--samples", "5"]
+
+    result = CliRunner().invoke(cli, [*words, "--as", "counts", "--out", str(folder / "no.h5ad")])
+
+    assert result.exit_code == 2
+    assert "--as counts and --depth N go together" in result.stderr
 
 
 def test_the_command_offers_the_methods_of_the_library():

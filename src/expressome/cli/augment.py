@@ -54,12 +54,27 @@ METHODS = (
     show_default=True,
     help="Whether the generator's samples come from training studies or invented ones.",
 )
+@click.option(
+    "--as",
+    "unit",
+    type=click.Choice(("atlas", "counts")),
+    default="atlas",
+    show_default=True,
+    help="Values on the atlas's scale, or integer counts of --depth reads.",
+)
+@click.option("--depth", type=click.IntRange(min=1), help="Reads per sample, with --as counts.")
 @click.option("--evaluate", is_flag=True, help="Measure all methods, not only the one used.")
 @out_option("The synthetic samples, an h5ad file.")
 @overwrite_option
 @resource_options
 @expected_failures
-def augment(atlas: Path, resources: Resources, **options: Any) -> None:  # noqa: ANN401 - by name
+def augment(
+    atlas: Path,
+    resources: Resources,
+    unit: str,
+    depth: int | None,
+    **options: Any,  # noqa: ANN401 - by name
+) -> None:
     """Generate synthetic samples of rare labels of ATLAS.
 
     Prints how close they are to real samples, beside what real samples reach
@@ -69,6 +84,9 @@ def augment(atlas: Path, resources: Resources, **options: Any) -> None:  # noqa:
     Example:
         expressome augment human.zarr --label brain --samples 500 --out brain.h5ad
     """
+    if (unit == "counts") != (depth is not None):
+        msg = "--as counts and --depth N go together; give both or neither"
+        raise click.UsageError(msg)
     from expressome import pipeline
 
-    click.echo(pipeline.augment(atlas, resources=resources, **options).to_json())
+    click.echo(pipeline.augment(atlas, depth=depth, resources=resources, **options).to_json())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from expressome.atlas import Atlas, open_atlas
 from expressome.atlas.samples_file import write_samples
 from expressome.augmentation.baselines import METHODS, Method, make_baseline
+from expressome.augmentation.counts import draw_counts
 from expressome.augmentation.fidelity import Yardstick, measure_memorisation
 from expressome.augmentation.generator import fit_generator
 from expressome.augmentation.sampling import Generator, require_samples
@@ -42,6 +43,7 @@ class _Workshop:
     generator: Generator | None
     effects: StudyEffects | None
     studies: Studies
+    recipe: str
 
     def make(self, method: Method, label: str, n_samples: int) -> NDArray[np.float32]:
         """Make samples of one label on the scale before length division."""
@@ -88,7 +90,7 @@ def _prepare(
         resources.progress("train generator", 1, 1)
     if "study-effects" in methods or studies == "new":
         effects = fit_study_effects(training.values, training.labels, training.studies)
-    return _Workshop(material, resources, generator, effects, studies)
+    return _Workshop(material, resources, generator, effects, studies, material.recipe)
 
 
 def _measure_label(
@@ -160,6 +162,16 @@ def _check_options(
     return asked
 
 
+def _check_depth(atlas: Atlas, depth: int | None) -> None:
+    """Refuse counts where the recipe did not take any, or of an impossible depth."""
+    if depth is None:
+        return
+    if atlas.recipe == "tpm":
+        msg = f"{atlas.path.name} was made from TPM, which are no counts; leave out depth"
+        raise InvalidValueError(msg)
+    draw_counts(np.zeros((1, 1), dtype=np.float32), depth, rng=np.random.default_rng(0))
+
+
 def _usable(workshop: _Workshop, methods: Sequence[Method], label: str) -> list[Method]:
     """Give the methods that can work with so few samples of a label."""
     n_holders = len(workshop.material.training.holders(label))
@@ -212,6 +224,7 @@ def augment(
     out: str | os.PathLike[str],
     method: Method = "gan",
     studies: Studies = "seen",
+    depth: int | None = None,
     evaluate: bool = False,
     overwrite: bool = False,
     resources: Resources | None = None,
@@ -241,6 +254,9 @@ def augment(
     studies
         ``"seen"``: the generator's samples come from the label's training
         studies. ``"new"``: a study effect drawn anew is laid on each.
+    depth
+        If given, integer counts of so many reads are written instead of values on
+        the atlas's scale. Fidelity is measured before the counts are drawn.
     evaluate
         Whether all methods are measured, or only the one used.
     overwrite
@@ -274,6 +290,7 @@ def augment(
     asked = _check_options(labels, n_samples, method, studies)
     opened = open_atlas(atlas)
     check_output(out, overwrite=overwrite)
+    _check_depth(opened, depth)
     material = read_material(opened, asked, resources=resources)
     if method == "gan":
         for label in asked:
@@ -296,6 +313,7 @@ def augment(
         made,
         out=out,
         method=method,
+        depth=depth,
         overwrite=overwrite,
         per_label=per_label,
         copies=copies,
@@ -310,6 +328,7 @@ def _finish(
     *,
     out: str | os.PathLike[str],
     method: Method,
+    depth: int | None,
     overwrite: bool,
     per_label: Mapping[str, dict[Method, Figures]],
     copies: Mapping[str, dict[Method, int]],
@@ -326,6 +345,7 @@ def _finish(
             "n_samples": n_each,
             "method": method,
             "studies": workshop.studies,
+            "depth": depth,
             "evaluate": evaluate,
         },
         seed=resources.seed,
@@ -348,10 +368,14 @@ def _finish(
         "generator": _tell_training(workshop.generator),
     }
     curve = list(workshop.generator.curve) if workshop.generator is not None else []
-    values = np.concatenate(list(made.values()))
-    values /= material.divisor
+    values: NDArray[Any] = np.concatenate(list(made.values()))
+    if depth is None:
+        values /= material.divisor
+    else:
+        values = draw_counts(values, depth, rng=resources.rng("augment: counts"))
     obs = _describe_samples(made, method, workshop)
-    notes = found | {"training": curve, "manifest": manifest}
+    unit = "counts" if depth is not None else workshop.recipe
+    notes = found | {"unit": unit, "training": curve, "manifest": manifest}
     write_samples(out, values, obs=obs, var=atlas.var, notes=notes, overwrite=overwrite)
     figures = {
         "out": str(out),
@@ -359,6 +383,7 @@ def _finish(
         "labels": list(made),
         "n_samples": len(values),
         "n_genes": values.shape[1],
+        "unit": unit,
         "n_training_samples": material.training.n_samples,
         "n_training_left_out": material.n_left_out,
         "n_unmeasured_filled": material.n_filled,

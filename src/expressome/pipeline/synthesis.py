@@ -45,6 +45,8 @@ class Material:
         for labels with fewer than 20 training samples.
     divisor
         What a gene's value is divided by on the atlas's scale, shape (n_genes,).
+    recipe
+        Name of the atlas's normalisation.
     n_left_out
         Training samples of other labels left out to keep within memory.
     n_filled
@@ -55,6 +57,7 @@ class Material:
     validation: TrainingSamples | None
     held_back: dict[str, NDArray[np.float32]]
     divisor: NDArray[np.float32]
+    recipe: str
     n_left_out: int
     n_filled: int
 
@@ -155,6 +158,7 @@ def read_material(atlas: Atlas, labels: Sequence[str], *, resources: Resources) 
         validation,
         {label: read(positions) for label, positions in held.items()},
         scale,
+        atlas.recipe,
         n_left_out,
         n_filled,
     )
