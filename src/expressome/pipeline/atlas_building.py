@@ -95,8 +95,11 @@ def _detect(job: BlockJob, counts: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _histogram(values: NDArray[Any], edges: NDArray[np.float64]) -> list[int]:
+    """Count values in equal bins from 0; those above the last edge fall into the last bin."""
     measured = values[np.isfinite(values)]
-    return [int(n) for n in np.histogram(np.clip(measured, edges[0], edges[-1]), edges)[0]]
+    bins = (measured * ((len(edges) - 1) / edges[-1])).astype(np.int64)
+    n_bins = len(edges) - 1
+    return [int(n) for n in np.bincount(np.minimum(bins, n_bins - 1), minlength=n_bins)]
 
 
 def build_blocks(job: BlockJob, writer: AtlasWriter, resources: Resources) -> None:
