@@ -28,6 +28,7 @@ _HOME = {
     "extract": "expressome.pipeline.extracting",
     "verify": "expressome.pipeline.verification",
     "download": "expressome.pipeline.downloading",
+    "fetch": "expressome.pipeline.fetching",
     "pack": "expressome.pipeline.packing",
     "annotate": "expressome.pipeline.annotating",
     "normalize": "expressome.pipeline.normalizing",

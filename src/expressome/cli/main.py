@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": ("demo", "Do the whole job on a simulated compendium."),
     "run": ("run", "Do the whole job on your files, as a TOML file says."),
     "download": ("download", "Download a published ARCHS4 file, resumed and checked."),
+    "fetch": ("fetch", "Fetch some samples of a remote ARCHS4 file."),
     "pack": ("pack", "Turn count tables into an ARCHS4 file."),
     "inspect": ("inspect", "Show what is in a file, an atlas or a model."),
     "search": ("search", "Find samples by what was written of them."),

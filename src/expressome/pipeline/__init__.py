@@ -6,6 +6,7 @@ from typing import Any
 # Verb -> module that defines it; a verb is imported when it is first used.
 _HOME = {
     "download": "downloading",
+    "fetch": "fetching",
     "pack": "packing",
     "inspect": "inspection",
     "search": "searching",
