@@ -25,7 +25,7 @@ from expressome.outputs import check_output
 from expressome.pipeline.choosing import choose_samples, report_choice
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_keying import Duplicates, GeneKeys, GenesBy, key_genes
-from expressome.results import LabelMatrix, Summary
+from expressome.results import LabelMatrix, Summary, to_json
 from expressome.tables.writing import companion_paths, write_table
 
 __all__ = ["extract"]
@@ -351,6 +351,9 @@ def _write_compendium(
         species=compendium.species,
         tables=tables,
         measured=measured,
-        info={"source": compendium.path.name, "release": compendium.release},
+        info={
+            "source": f"{compendium.path.name} (release {compendium.release or 'not stated'})",
+            "manifest": to_json(work.manifest),
+        },
         overwrite=overwrite,
     )
