@@ -23,6 +23,7 @@ _HOME = {
     "Resources": "expressome.engine",
     "Model": "expressome.pipeline.predicting",
     "load_model": "expressome.pipeline.predicting",
+    "quantify": "expressome.pipeline.quantifying",
     "inspect": "expressome.pipeline.inspection",
     "search": "expressome.pipeline.searching",
     "extract": "expressome.pipeline.extracting",

@@ -19,6 +19,7 @@ COMMANDS = {
     "download": ("download", "Download a published ARCHS4 file, resumed and checked."),
     "fetch": ("fetch", "Fetch some samples of a remote ARCHS4 file."),
     "pack": ("pack", "Turn count tables into an ARCHS4 file."),
+    "quantify": ("quantify", "Turn FASTQ files into a count table, by kallisto."),
     "inspect": ("inspect", "Show what is in a file, an atlas or a model."),
     "search": ("search", "Find samples by what was written of them."),
     "extract": ("extract", "Write chosen samples as h5ad, Zarr, Parquet, TSV or ARCHS4."),

@@ -8,6 +8,7 @@ _HOME = {
     "download": "downloading",
     "fetch": "fetching",
     "pack": "packing",
+    "quantify": "quantifying",
     "inspect": "inspection",
     "search": "searching",
     "extract": "extracting",
