@@ -167,7 +167,7 @@ def test_reliability_and_risk_show_their_curves(rng):
     risk = figures.draw_risk_coverage(part.risk_coverage)
 
     np.testing.assert_array_equal(reliability.data[1].y, part.reliability["accuracy"])
-    assert "25%" in risk.layout.shapes[0].label.text
+    assert "25.0%" in risk.layout.shapes[0].label.text
 
 
 def test_training_curves_and_lengths_are_drawn(rng):

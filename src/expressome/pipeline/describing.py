@@ -286,19 +286,19 @@ def _describe_synthetic(
         tabulate_fidelity(found.get("fidelity") or {}),
         distances,
         _tabulate_training(found.get("training")),
-        _state_synthesis(found),
+        _state_synthesis(found, made.method),
     )
     return described, dict(found.get("manifest") or {})
 
 
-def _state_synthesis(details: Mapping[str, Any]) -> dict[str, str]:
+def _state_synthesis(details: Mapping[str, Any], method: str) -> dict[str, str]:
     """Name what a reader should know of how the samples were made and checked."""
     facts = {}
     generator = details.get("generator") or {}
     if generator.get("n_training_samples"):
         facts["generator trained on"] = f"{generator['n_training_samples']:,} samples"
     copies = details.get("n_copies") or {}
-    n_copies = [n for counts in copies.values() for n in counts.values()]
+    n_copies = [int(counts[method]) for counts in copies.values() if method in counts]
     if n_copies:
         facts["copies of real samples"] = f"{sum(n_copies):,}"
     for label, words in (details.get("compared_with") or {}).items():

@@ -35,6 +35,26 @@ _PER_LABEL = (
     "threshold",
     "testable",
 )
+# Key of a score, a baseline or a setting -> words; others are spelled as they are.
+_WORDS = {
+    "test": "this model, test studies",
+    "validation": "this model, validation studies",
+    "plain_forest": "plain forest, same studies",
+    "original": "the original study's method, same studies",
+    "logistic_regression": "logistic regression, same studies",
+    "nearest_centroid": "nearest centroid, same studies",
+    "plain_forest_random_split": "plain forest, random split (leak)",
+    "original_random_split": "the original's, random split (leak)",
+    "n_genes": "genes",
+    "n_trees": "trees",
+    "n_per_label": "study-effect rows per label",
+    "features": "genes ordered by",
+    "linear_share": "weight of the linear scores",
+    "penalty": "penalty of the linear scores",
+    "use_ranks": "ranks instead of values",
+    "chosen_on": "settings chosen on",
+    "n_implied_labels": "labels implied by others",
+}
 _CONFIDENCE_EDGES = np.linspace(0, 1, 21)
 
 
@@ -75,7 +95,7 @@ def read_model_json(model: Path, name: str) -> dict[str, Any]:
 
 def _spell(name: str) -> str:
     """Turn a key into words."""
-    return name.replace("_", " ")
+    return _WORDS.get(name, name.replace("_", " "))
 
 
 def gather_classification(metrics: Mapping[str, Any]) -> Classification:
@@ -94,12 +114,12 @@ def gather_classification(metrics: Mapping[str, Any]) -> Classification:
     rows: dict[str, dict[str, Any]] = {}
     for name in ("test", "validation"):
         if isinstance(metrics.get(name), Mapping):
-            rows[name] = _score_row(metrics[name], "model")
+            rows[name] = _score_row(metrics[name], "model") | {"title": _spell(name)}
     leak = ""
     for name, scores in (metrics.get("baselines") or {}).items():
         if isinstance(scores, Mapping) and scores.get("f1_samples") is not None:
-            rows[_spell(name)] = _score_row(scores, "baseline")
-            leak = leak or (_spell(name) if name.endswith("_random_split") else "")
+            rows[name] = _score_row(scores, "baseline") | {"title": _spell(name)}
+            leak = leak or (name if name.endswith("_random_split") else "")
     test = metrics.get("test") or {}
     settings = {
         _spell(name): value

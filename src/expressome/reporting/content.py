@@ -195,7 +195,8 @@ class Classification:
     Attributes
     ----------
     scores
-        One row per part or baseline, index its name, columns ``f1_samples``,
+        One row per part or baseline, index its key, columns ``title`` (in
+        words), ``f1_samples``,
         ``f1_micro``, ``f1_macro``, ``n_samples``, ``n_studies``, ``role``
         (``"model"`` or ``"baseline"``) and, where known, ``low`` and ``high``:
         the interval of ``f1_samples``.
@@ -212,7 +213,7 @@ class Classification:
     settings
         Settings of the model, as plain values.
     leak
-        Name of the baseline that splits at random, or empty.
+        Key of the baseline that splits at random, or empty.
     """
 
     scores: pd.DataFrame

@@ -2,11 +2,20 @@
 
 __all__ = ["CATEGORIES", "DARK", "GRID", "MUTED", "SEQUENTIAL", "SYMBOLS", "TEXT", "plot_text"]
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), without black and with a darker
-# yellow that shows on white.
-CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#A89B00")
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), with slate for black and with a
+# darker yellow that shows on white.
+CATEGORIES = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#56B4E9",
+    "#A89B00",
+    "#475569",
+)
 # Shapes repeat what the colours say.
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "x")
 
 TEXT = "#334155"
 GRID = "#E2E8F0"
@@ -24,6 +33,7 @@ DARK = {
     "#D55E00": "#F58A4B",
     "#56B4E9": "#9AD6FA",
     "#A89B00": "#D9CC3C",
+    "#475569": "#E2E8F0",
     TEXT: "#CBD5E1",
     GRID: "#2B3648",
     MUTED: "#64748B",

@@ -29,7 +29,7 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
     Parameters
     ----------
     scores
-        Index names, columns ``f1_samples`` and ``role``; ``low`` and ``high``
+        Columns ``title``, ``f1_samples`` and ``role``; ``low`` and ``high``
         become an error bar where they are known.
 
     Returns
@@ -64,7 +64,7 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
         textangle=0,
         insidetextanchor="start",
         insidetextfont={"color": "#FFFFFF"},
-        customdata=[plot_text(name) for name in scores.index],
+        customdata=[plot_text(name) for name in scores["title"]],
         hovertemplate="<b>%{customdata}</b><br>F1 %{x:.3f}<extra></extra>",
     )
     return new_figure(
@@ -75,7 +75,7 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
         xaxis={"range": [0, 1.02], "showgrid": True},
         yaxis={
             "tickvals": position,
-            "ticktext": [plot_text(name, 34) for name in scores.index],
+            "ticktext": [plot_text(name, 42) for name in scores["title"]],
             "range": [len(scores) - 0.4, -0.6],
             "showgrid": False,
             "ticks": "",
@@ -257,6 +257,6 @@ def draw_risk_coverage(curve: pd.DataFrame) -> Any:  # noqa: ANN401
         height=320,
         showlegend=False,
         xaxis={"range": [0, 1.02], "tickformat": ".0%"},
-        yaxis={"rangemode": "tozero", "tickformat": ".0%"},
-        shapes=[reference_line(full, f"all answered: {full:.0%}", vertical=False)],
+        yaxis={"rangemode": "tozero", "tickformat": ".2~p"},
+        shapes=[reference_line(full, f"all answered: {full:.1%}", vertical=False)],
     )

@@ -135,13 +135,15 @@ def scale_fidelity(fidelity: pd.DataFrame) -> NDArray[np.float64]:
     return scaled
 
 
-def draw_fidelity(fidelity: pd.DataFrame) -> Any:  # noqa: ANN401
+def draw_fidelity(fidelity: pd.DataFrame, method: str = "") -> Any:  # noqa: ANN401
     """Draw where each method lies between noise and real data, per metric.
 
     Parameters
     ----------
     fidelity
         Columns ``method``, ``metric``, ``value``, ``ceiling``, ``floor``.
+    method
+        The method of interest, drawn larger and over the others.
 
     Returns
     -------
@@ -155,17 +157,18 @@ def draw_fidelity(fidelity: pd.DataFrame) -> Any:  # noqa: ANN401
     shown, place = fidelity[usable], scaled[usable]
     metrics = list(dict.fromkeys(shown["metric"]))
     traces = []
-    for i, method in enumerate(dict.fromkeys(shown["method"])):
-        rows = (shown["method"] == method).to_numpy()
+    names = sorted(dict.fromkeys(shown["method"]), key=lambda name: name != method)
+    for i, name in reversed(list(enumerate(names))):
+        rows = (shown["method"] == name).to_numpy()
         values = place[rows]
         traces.append(
             objects.Scatter(
                 x=np.clip(values, -0.25, 1.25),
                 y=[metrics.index(metric) for metric in shown["metric"][rows]],
                 mode="markers",
-                name=plot_text(method, 24),
+                name=plot_text(name, 24),
                 marker={
-                    "size": 11,
+                    "size": 13 if name == method else 9,
                     "color": CATEGORIES[i % len(CATEGORIES)],
                     "symbol": SYMBOLS[i % len(SYMBOLS)],
                 },
@@ -182,6 +185,7 @@ def draw_fidelity(fidelity: pd.DataFrame) -> Any:  # noqa: ANN401
     return new_figure(
         traces,
         x="0 = noise, 1 = as good as real samples",
+        legend=EVEN_LEGEND | {"traceorder": "reversed"},
         height=110 + 30 * max(len(metrics), 3),
         xaxis={"range": [-0.3, 1.3], "showgrid": True, "dtick": 0.25},
         yaxis={

@@ -54,8 +54,11 @@ def _write(value: object) -> str:
 def _scores(part: Classification) -> Figure | None:
     if part.scores.empty:
         return None
-    words = "; ".join(f"{name}: {score:.2f}" for name, score in part.scores["f1_samples"].items())
-    caption = "Compare the model's bar on unseen studies (test) with the grey ones."
+    words = "; ".join(
+        f"{name}: {score:.2f}"
+        for name, score in part.scores[["title", "f1_samples"]].itertuples(index=False)
+    )
+    caption = "Compare this model on test studies with the grey bars."
     if part.leak:
         caption += (
             " The random split puts samples of one study on both sides and so claims more than "
@@ -67,7 +70,7 @@ def _scores(part: Classification) -> Figure | None:
         caption,
         f"F1 over samples: {words}.",
         figures.draw_scores(part.scores),
-        part.scores.reset_index(names="name"),
+        part.scores,
     )
 
 
@@ -159,7 +162,7 @@ def _risk(part: Classification) -> Figure | None:
 
 def _score_tables(part: Classification) -> tuple[Table, ...]:
     columns = (
-        Column("index", "samples of"),
+        Column("title", "scored"),
         Column(
             "f1_samples",
             "F1 samples",

@@ -113,10 +113,11 @@ def _fidelity(part: Synthetic) -> Figure | None:
     return Figure(
         "fidelity",
         "Between noise and real",
-        "1 is as good as other real samples, 0 no better than noise; a method should lie right of "
-        "the plain ones. Places beyond the axis are drawn at its end.",
+        "1 is as good as other real samples, 0 no better than noise; right of 1 samples are closer "
+        "to the real ones than real ones are, which may mean copies. Places beyond the axis are "
+        "drawn at its end.",
         f"Median place over {part.fidelity['metric'].nunique()} metrics: {middle}.",
-        figures.draw_fidelity(part.fidelity),
+        figures.draw_fidelity(part.fidelity, part.method),
         part.fidelity,
     )
 
