@@ -3,6 +3,8 @@
 import itertools
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -20,7 +22,7 @@ from expressome.archs4.piece_cache import PieceCache
 from expressome.archs4.reader import open_archs4
 from expressome.archs4.subset import read_sample_fields
 from expressome.engine import Resources
-from expressome.errors import FileFormatError, InputNotFoundError, RemoteError
+from expressome.errors import DamagedFileError, FileFormatError, InputNotFoundError, RemoteError
 
 
 @pytest.fixture(autouse=True)
@@ -334,3 +336,35 @@ def test_held_ranges_agree_with_a_mask(rng):
             found = held.piece_at(position)
             assert (found is not None) == mask[position]
             assert found is None or found[0][0] <= position < found[1] <= found[0][1]
+
+
+def test_a_damaged_chunk_is_told_as_it_is_of_a_local_file(server, large):
+    with h5py.File(large) as file:
+        place = file["data/expression"].id.get_chunk_info_by_coord((100, 200))
+    content = bytearray(large.read_bytes())
+    content[place.byte_offset + 9 : place.byte_offset + 40] = bytes(31)
+    large.write_bytes(content)
+    messages = []
+
+    for path in (str(large), server.url("large.h5")):
+        with pytest.raises(DamagedFileError) as caught:
+            open_archs4(path).counts([250])
+        messages.append(str(caught.value).replace(path, "x.h5"))
+
+    assert messages[0] == messages[1]
+    assert "It holds samples 200-299 (GSM201, " in messages[1]
+
+
+def test_a_process_that_ends_in_the_middle_of_reading_ends_cleanly(server, large):
+    script = (
+        "import sys, expressome\n"
+        "compendium = expressome.open_archs4(sys.argv[1])\n"
+        "resources = expressome.Resources(memory_bytes=2**26)\n"
+        "blocks = compendium.blocks(genes=[*range(800)] * 2, resources=resources)\n"
+        "next(blocks)\n"
+        "sys.exit(5)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script, server.url("large.h5")], check=False)
+
+    assert done.returncode == 5

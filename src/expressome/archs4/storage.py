@@ -1,6 +1,8 @@
 """Open an HDF5 file and read its fields; every failure says what and where."""
 
+import atexit
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -20,6 +22,7 @@ from expressome.errors import (
     ExpressomeError,
     FileFormatError,
     MissingFieldError,
+    RemoteError,
 )
 from expressome.outputs import check_input
 
@@ -53,6 +56,46 @@ def _is_from_hdf5(error: Exception) -> bool:
     return isinstance(error, RuntimeError) or message.startswith(("Unable to", "Can't"))
 
 
+class _RemoteFiles:
+    """Remote files that are open; closed before Python ends.
+
+    HDF5 closes files after that, and would crash calling a file object of ours.
+    """
+
+    def __init__(self) -> None:
+        self._files: list[Any] = []
+        self._lock = threading.Lock()
+        self._is_over = False
+        atexit.register(self.end)
+
+    def open(self, path: RemotePath) -> Any:  # noqa: ANN401
+        """Open a file, unless the process is ending."""
+        source = open_remote(path)
+        with self._lock:
+            if self._is_over:
+                msg = f"{path} cannot be opened any more: the process is ending"
+                raise RemoteError(msg)
+            file = h5py.File(RemoteFile(source), "r")
+            self._files.append(file)
+        return file
+
+    def close(self, file: Any) -> None:  # noqa: ANN401
+        """Close a file and forget it."""
+        file.close()
+        with self._lock:
+            self._files = [other for other in self._files if other is not file]
+
+    def end(self) -> None:
+        """Close all; threads still at work get errors instead of bytes."""
+        with self._lock:
+            self._is_over = True
+            for file in self._files:
+                file.close()
+
+
+_remote_files = _RemoteFiles()
+
+
 @contextmanager
 def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
     """Open an HDF5 file for reading and close it again.
@@ -81,21 +124,25 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[Any]:
     name = locate(path)
     try:
         if isinstance(name, RemotePath):
-            file = h5py.File(RemoteFile(open_remote(name)), "r")
+            file = _remote_files.open(name)
         else:
             file = h5py.File(name, "r", locking=False)
     except OSError as error:
         if isinstance(error, ExpressomeError):
             raise
         raise _explain_open_failure(name, error) from error
-    with file:
-        try:
-            yield file
-        except (KeyError, OSError, RuntimeError) as error:
-            if isinstance(error, ExpressomeError) or not _is_from_hdf5(error):
-                raise
-            msg = f"{path} is damaged ({error}); download or copy it again"
-            raise DamagedFileError(msg) from error
+    try:
+        yield file
+    except (KeyError, OSError, RuntimeError) as error:
+        if isinstance(error, ExpressomeError) or not _is_from_hdf5(error):
+            raise
+        msg = f"{path} is damaged ({error}); download or copy it again"
+        raise DamagedFileError(msg) from error
+    finally:
+        if isinstance(name, RemotePath):
+            _remote_files.close(file)
+        else:
+            file.close()
 
 
 def locate(path: str | os.PathLike[str]) -> Path | RemotePath:
