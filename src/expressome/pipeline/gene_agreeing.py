@@ -14,8 +14,9 @@ __all__ = ["measure_agreement", "warn_of_disagreement"]
 
 # Enough for a share to a few per cent; all 67,000 genes would take a second.
 _N_LOOKED_AT = 2000
-# With fewer rows that the shipped table can judge, a share means nothing.
-_FEWEST_JUDGED = 20
+# With fewer rows that the shipped table can judge, a share means nothing: made-up
+# symbols are now and then some gene's synonym.
+_FEWEST_JUDGED, _LOWEST_JUDGED = 20, 0.5
 # Annotations of other years agree in more than nine of ten genes.
 _LOWEST_SHARE = 0.5
 
@@ -33,7 +34,7 @@ def measure_agreement(compendium: Compendium) -> float | None:
     float or None
         Share of the rows that the shipped id table can judge, among at most 2,000
         evenly spread genes; None for transcripts, unknown species and files in
-        which fewer than 20 of these rows have both a known symbol and an Ensembl id.
+        which fewer than 20, or less than half, of these rows have a symbol it knows.
     """
     if compendium.level != "gene" or not compendium.species:
         return None
@@ -44,7 +45,7 @@ def measure_agreement(compendium: Compendium) -> float | None:
     table = load_identifiers(compendium.species)
     symbols = genes["symbol"].iloc[rows]
     is_known = table.map(symbols).genes != ""
-    if int(is_known.sum()) < _FEWEST_JUDGED:
+    if int(is_known.sum()) < max(_FEWEST_JUDGED, _LOWEST_JUDGED * len(rows)):
         return None
     share = table.share_agreeing(genes.index[rows][is_known], pd.Series(symbols)[is_known])
     return None if math.isnan(share) else share
