@@ -227,6 +227,8 @@ def gather_predictions(path: Path) -> Predictions:
     reasons = (
         table.loc[unknown, "reason"].astype(str) if "reason" in table else pd.Series(dtype=str)
     )
+    # A reason gives its figures in brackets, different for each sample.
+    reasons = reasons.str.replace(r"\s*\(.*", "", regex=True)
     return Predictions(
         n_samples=len(table),
         n_unknown=int(unknown.sum()),

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -81,7 +82,10 @@ class Table:
     @property
     def first_rows(self) -> list[list[str]]:
         """The first page, written out; it is what a reader without scripts sees."""
-        columns = [(self._values(column)[: self.page_rows], column.kind) for column in self.shown]
+        columns = [
+            (to_columns(self._values(column)[: self.page_rows]), column.kind)
+            for column in self.shown
+        ]
         return [
             [write_value(values[i], kind) for values, kind in columns]
             for i in range(min(self.page_rows, len(self.frame)))
@@ -129,10 +133,13 @@ def write_value(value: object, kind: Kind) -> str:
         return str(value)
     if kind == "integer":
         return f"{value:,.0f}"
-    if kind == "score":
-        return f"{value:.2f}"
-    magnitude = math.floor(math.log10(abs(value))) if value else 0
-    return f"{significant(value, 3):,.{max(0, 2 - magnitude)}f}"
+    # The exact number, halves away from zero: as the browser rounds it.
+    exact = Decimal(value)
+    places = 2 if kind == "score" else 2 - (exact.adjusted() if exact else 0)
+    rounded = exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    if kind == "number" and rounded and rounded.adjusted() > exact.adjusted():
+        places -= 1
+    return f"{rounded:,.{max(0, places)}f}"
 
 
 def significant(value: float, n_digits: int = 4) -> float:

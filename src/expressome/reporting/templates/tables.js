@@ -8,7 +8,7 @@ function writeValue(value, kind) {
   if (value === null) return "-";
   if (kind === "integer") return whole.format(value);
   if (kind === "score") return value.toFixed(2);
-  return kind === "number" ? three.format(value) : String(value);
+  return kind === "number" ? three.format(Number(value.toPrecision(3))) : String(value);
 }
 
 function saveText(name, text, type) {
