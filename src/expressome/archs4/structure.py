@@ -6,7 +6,7 @@ import numpy as np
 
 from expressome.archs4.layouts import EXPRESSION, INFO_GROUPS, LAYOUTS, Layout
 from expressome.archs4.storage import read_array
-from expressome.errors import FileFormatError
+from expressome.errors import DamagedFileError, FileFormatError
 
 __all__ = [
     "check_axes",
@@ -132,6 +132,24 @@ def read_info(file: Any) -> dict[str, str]:  # noqa: ANN401
     return info
 
 
+def _list_items(file: Any, group: str) -> list[tuple[str, Any]]:  # noqa: ANN401
+    """List a group; names and types that cannot be read mean damage."""
+    items = []
+    for name, item in file[group].items():
+        try:
+            # h5py gives names that are not UTF-8 as bytes, and looks at types when asked.
+            text = name.decode() if isinstance(name, bytes) else name
+            _ = getattr(item, "dtype", None)
+        except (UnicodeDecodeError, TypeError, ValueError) as error:
+            msg = (
+                f"{file.filename}: the description of the field {name!r} in {group} is damaged "
+                f"({error}); download or copy the file again"
+            )
+            raise DamagedFileError(msg) from error
+        items.append((text, item))
+    return items
+
+
 def sample_datasets(file: Any, layout: Layout) -> dict[str, Any]:  # noqa: ANN401
     """Give the datasets that describe samples, but for their ids.
 
@@ -150,7 +168,7 @@ def sample_datasets(file: Any, layout: Layout) -> dict[str, Any]:  # noqa: ANN40
     group, id_name = layout.sample_id.rsplit("/", 1)
     prefix = id_name.removesuffix("geo_accession")
     found = {}
-    for name, item in file[group].items():
+    for name, item in _list_items(file, group):
         is_gene_field = not layout.genes and name.startswith("gene")
         if hasattr(item, "shape") and name != id_name and not is_gene_field:
             found[name.removeprefix(prefix).replace("%2F", "/")] = item
@@ -172,7 +190,7 @@ def gene_datasets(file: Any, layout: Layout) -> dict[str, Any]:  # noqa: ANN401
     dict
         Name -> dataset.
     """
-    items = file[layout.genes or "meta"].items()
+    items = _list_items(file, layout.genes or "meta")
     return {
         name.replace("%2F", "/"): item
         for name, item in items
