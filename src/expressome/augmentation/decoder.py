@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
-from expressome.augmentation.moments import draw_weights
 from expressome.augmentation.quantile_mapping import match_genes, match_samples
 from expressome.augmentation.training_samples import TrainingSamples
 from expressome.augmentation.within_groups import (
@@ -16,13 +16,37 @@ from expressome.augmentation.within_groups import (
     project_deviations,
 )
 
-__all__ = ["Decoder", "fit_decoder"]
+__all__ = ["Decoder", "LabelReference", "fit_decoder"]
 
 # Below this many samples a label's own spread is too uncertain: the deviations of
 # other samples fill up to it, moved to the label's centre.
 _MIN_REFERENCE = 20
 # Real residuals that new ones are combined from; 256 x 60,000 float32 are 61 MB.
 _MAX_REFERENCE = 256
+# Real residuals near its anchor that a new one is drawn from.
+_NEIGHBOURS = 20
+# Largest share of a real residual in a new one.
+_MOST_KEPT = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReference:
+    """Real samples of one label that new ones are fitted to.
+
+    Attributes
+    ----------
+    values
+        Real samples, and borrowed ones below 20, shape (n_reference, n_genes), >= 0.
+    residuals
+        Their deviations outside the space, variances unbiased, same number of
+        genes.
+    reach
+        Median squared distance of a real sample to the nearest other one.
+    """
+
+    values: NDArray[np.float32]
+    residuals: NDArray[np.float32]
+    reach: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +73,7 @@ class Decoder:
     scores: NDArray[np.float32]
     n_workers: int = field(default=2, compare=False)
 
-    def references(
-        self, holders: NDArray[np.intp], rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def references(self, holders: NDArray[np.intp], rng: np.random.Generator) -> LabelReference:
         """Give real samples of a label and their residuals outside the space.
 
         Where a label has fewer than 20 samples, deviations of other samples
@@ -66,10 +88,8 @@ class Decoder:
 
         Returns
         -------
-        references
-            Shape (n_reference, n_genes), >= 0.
-        residuals
-            Same shape: deviations outside the space, variances unbiased.
+        LabelReference
+            What `decode` takes.
         """
         own = holders
         if len(own) > _MAX_REFERENCE:
@@ -87,13 +107,69 @@ class Decoder:
         seats = self.groups.centres[members[rng.choice(own, n_borrowed)]] + moved
         references = np.vstack([self.samples.values[own], np.maximum(seats, 0)])
         deviations -= (self.scores[sources] * self.space.scales) @ self.space.components
-        return references, deviations
+        return LabelReference(references, deviations, _measure_reach(self.samples.values[own]))
+
+    def _choose_anchors(
+        self, bases: NDArray[np.intp], scores: NDArray[np.float32]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Find the sample of the base's group nearest to each new one in the space."""
+        anchors = bases.copy()
+        squares = np.zeros(len(bases), dtype=np.float32)
+        groups = self.groups.members[bases]
+        for group in np.unique(groups):
+            rows = np.flatnonzero(groups == group)
+            members = np.flatnonzero(self.groups.members == group)
+            scaled = self.scores[members] * self.space.scales
+            distances = cdist(scores[rows] * self.space.scales, scaled, "sqeuclidean")
+            nearest = distances.argmin(axis=1)
+            anchors[rows] = members[nearest]
+            squares[rows] = distances[np.arange(len(rows)), nearest]
+        return anchors, squares
+
+    def _draw_residuals(
+        self,
+        anchors: NDArray[np.intp],
+        squares: NDArray[np.float32],
+        *,
+        reference: LabelReference,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        """Draw residuals from a normal around each anchor's neighbours.
+
+        The anchor's own residual keeps the largest share that leaves the new
+        sample as far from it as real samples are from their nearest.
+        """
+        members = self.groups.members[anchors]
+        own = self.samples.values[anchors] - self.groups.centres[members]
+        own *= self.groups.inflation()[anchors, None]
+        own -= (self.scores[anchors] * self.space.scales) @ self.space.components
+        residuals = reference.residuals
+        n_near = min(_NEIGHBOURS, len(residuals))
+        lengths = (residuals**2).sum(axis=1)
+        order = np.argsort(lengths[None, :] - 2 * own @ residuals.T, axis=1)
+        near = order[:, :n_near]
+        averaging = np.zeros((len(anchors), len(residuals)), dtype=np.float32)
+        np.put_along_axis(averaging, near, 1 / n_near, axis=1)
+        drawn = rng.standard_normal(near.shape).astype(np.float32)
+        drawn -= drawn.mean(axis=1, keepdims=True)
+        drawn /= np.sqrt(max(n_near - 1, 1))
+        weights = np.zeros_like(averaging)
+        np.put_along_axis(weights, near, drawn, axis=1)
+        centres = averaging @ residuals
+        own -= centres
+        around = np.maximum((own**2).sum(axis=1), 1e-12)
+        shares = np.clip(1 - (reference.reach - squares) / (2 * around), 0, _MOST_KEPT)
+        shares = np.where(self.groups.sizes[members] > 1, shares, 0).astype(np.float32)[:, None]
+        own *= shares
+        own += centres
+        own += np.sqrt(1 - shares**2) * (weights @ residuals)
+        return own
 
     def decode(
         self,
         bases: NDArray[np.intp],
         scores: NDArray[np.float32],
-        references: tuple[NDArray[np.float32], NDArray[np.float32]],
+        reference: LabelReference,
         *,
         shifts: NDArray[np.float32] | None = None,
         rng: np.random.Generator,
@@ -101,10 +177,12 @@ class Decoder:
         """Write full profiles for new deviations.
 
         A profile is the centre of its base sample's group, plus the deviation
-        along the components, plus a normal combination of real residuals (so
-        genes keep their correlations), mapped gene by gene onto the label's
-        real distributions and then sample by sample onto the sorted values of
-        its base sample, zeros and ties included.
+        along the components, plus part of the residual of its anchor (the real
+        sample of the group nearest to it along the components) and a normal
+        combination of the label's residuals, so genes keep their correlations.
+        It is mapped gene by gene onto the label's real distributions and then
+        sample by sample onto the sorted values of its anchor, zeros and ties
+        included.
 
         Parameters
         ----------
@@ -112,7 +190,7 @@ class Decoder:
             Training sample that gives each new one its study and depth, shape (n,).
         scores
             Standardised deviations, shape (n, n_components).
-        references
+        reference
             From `references`.
         shifts
             Study effects to add before the last step, shape (n, n_genes).
@@ -124,17 +202,28 @@ class Decoder:
         ndarray
             Shape (n, n_genes), float32, >= 0.
         """
-        reference, residuals = references
+        anchors, squares = self._choose_anchors(bases, scores)
         latent = np.asarray((scores * self.space.scales) @ self.space.components, dtype=np.float32)
         latent += self.groups.centres[self.groups.members[bases]]
-        latent += draw_weights(len(bases), len(residuals), rng) @ residuals
-        matched = match_genes(latent, reference, n_workers=self.n_workers)
+        latent += self._draw_residuals(anchors, squares, reference=reference, rng=rng)
+        matched = match_genes(latent, reference.values, n_workers=self.n_workers)
         if shifts is not None:
             matched += shifts
         # Genes tied at the reference's minimum are ordered by the latent value.
         matched += np.float32(1e-4) * latent
-        templates = self.samples.values[bases]
+        templates = self.samples.values[anchors]
         return match_samples(matched, templates, n_workers=self.n_workers)
+
+
+def _measure_reach(values: NDArray[np.float32]) -> float:
+    """Give the median squared distance to the nearest other sample."""
+    if len(values) < 2:
+        return float("inf")
+    centred = values - values.mean(axis=0)
+    lengths = (centred**2).sum(axis=1)
+    squares = lengths[:, None] + lengths[None, :] - 2 * centred @ centred.T
+    np.fill_diagonal(squares, np.inf)
+    return float(np.median(np.maximum(squares.min(axis=1), 0)))
 
 
 def fit_decoder(

@@ -175,13 +175,13 @@ class Generator:
         if n_samples < 1:
             msg = f"n_samples is {n_samples}; at least 1 sample must be asked for"
             raise InvalidValueError(msg)
-        references = self.decoder.references(holders, rng)
+        reference = self.decoder.references(holders, rng)
         blocks = []
         for n_block in _cut_evenly(n_samples):
             bases = spread_evenly(holders, max(n_block, _MIN_BLOCK), rng)
             scores = self._draw_scores(holders, bases, rng)
             shifts = effects.sample(len(bases), rng=rng) if effects is not None else None
-            made = self.decoder.decode(bases, scores, references, shifts=shifts, rng=rng)
+            made = self.decoder.decode(bases, scores, reference, shifts=shifts, rng=rng)
             blocks.append(made[:n_block])
         return np.concatenate(blocks)
 
