@@ -9,6 +9,7 @@ Samples are simulated: texts as GEO writes them, words by Zipf's law. Run from t
 import argparse
 import re
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,14 +22,99 @@ from expressome.archs4.conditions import meets_condition, parse_condition
 from expressome.archs4.reader import open_archs4
 from expressome.pipeline.searching import search
 
-TISSUES = """liver brain lung kidney blood heart skin colon breast prostate muscle spleen thymus
-ovary testis placenta pancreas stomach retina bone_marrow cortex hippocampus cerebellum
-fibroblast keratinocyte hepatocyte monocyte macrophage neutrophil platelet endothelial
-HEK293 HeLa MCF-7 A549 K562 HepG2 U2OS Jurkat THP-1 iPSC hESC PBMC CD4 CD8""".split()
-WORDS = """treated control untreated siRNA shRNA knockdown knockout wildtype mutant DMSO
-vehicle tumor normal adjacent metastasis patient donor female male adult fetal day hours
-replicate passage stimulated infected mock virus interferon LPS dexamethasone estradiol
-hypoxia glucose serum differentiated progenitor stem clone total RNA poly nuclear""".split()
+TISSUES = [
+    "liver",
+    "brain",
+    "lung",
+    "kidney",
+    "blood",
+    "heart",
+    "skin",
+    "colon",
+    "breast",
+    "prostate",
+    "muscle",
+    "spleen",
+    "thymus",
+    "ovary",
+    "testis",
+    "placenta",
+    "pancreas",
+    "stomach",
+    "retina",
+    "bone_marrow",
+    "cortex",
+    "hippocampus",
+    "cerebellum",
+    "fibroblast",
+    "keratinocyte",
+    "hepatocyte",
+    "monocyte",
+    "macrophage",
+    "neutrophil",
+    "platelet",
+    "endothelial",
+    "HEK293",
+    "HeLa",
+    "MCF-7",
+    "A549",
+    "K562",
+    "HepG2",
+    "U2OS",
+    "Jurkat",
+    "THP-1",
+    "iPSC",
+    "hESC",
+    "PBMC",
+    "CD4",
+    "CD8",
+]
+WORDS = [
+    "treated",
+    "control",
+    "untreated",
+    "siRNA",
+    "shRNA",
+    "knockdown",
+    "knockout",
+    "wildtype",
+    "mutant",
+    "DMSO",
+    "vehicle",
+    "tumor",
+    "normal",
+    "adjacent",
+    "metastasis",
+    "patient",
+    "donor",
+    "female",
+    "male",
+    "adult",
+    "fetal",
+    "day",
+    "hours",
+    "replicate",
+    "passage",
+    "stimulated",
+    "infected",
+    "mock",
+    "virus",
+    "interferon",
+    "LPS",
+    "dexamethasone",
+    "estradiol",
+    "hypoxia",
+    "glucose",
+    "serum",
+    "differentiated",
+    "progenitor",
+    "stem",
+    "clone",
+    "total",
+    "RNA",
+    "poly",
+    "nuclear",
+]
 # Ten kinds of five: common word, rare word, two words, phrase, beginning, OR, NOT, one field,
 # series, and a word with conditions on named fields.
 QUERIES = [
@@ -79,7 +165,7 @@ def make_file(path, n_samples):
     rng = np.random.default_rng(0)
     titles, sources, characteristics = zip(*make_texts(rng, n_samples), strict=True)
     days = np.datetime64("2012-01-01") + np.sort(rng.integers(0, 4500, n_samples))
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     dates = [f"{months[int(d[5:7]) - 1]} {d[8:]} {d[:4]}" for d in days.astype(str)]
     series = np.sort(rng.integers(0, max(1, n_samples // 20), n_samples))
     fields = {
@@ -155,7 +241,7 @@ def main():
             found, truth = ask(path, query).attrs["n_found"], count_by_scanning(compendium, query)
             print(f"  {query!r}: {found:,} found, {truth:,} by reading every text")
             if found != truth:
-                raise SystemExit("the index and the file disagree")
+                sys.exit("the index and the file disagree")
         times = []
         for query in QUERIES:
             table, wall, cpu = timed(lambda query=query: ask(path, query))
