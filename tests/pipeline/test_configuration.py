@@ -73,9 +73,9 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path):
 
 def test_a_file_in_another_encoding_is_refused(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_bytes(b"# caf\xe9\n")
+    path.write_bytes(b"# na\xefve\n")
 
-    with pytest.raises(FileFormatError, match=r"not text in UTF-8 \(byte 5\)"):
+    with pytest.raises(FileFormatError, match=r"not text in UTF-8 \(byte 4\)"):
         read_configuration(path, verbs={})
 
 
