@@ -49,7 +49,7 @@ class Noise:
         log10 reads: mean, spread between studies and within.
     """
 
-    study_module: float = 1.6
+    study_module: float = 1.5
     study_gene: float = 0.6
     protocol: float = 0.5
     tumour_share: float = 0.45
