@@ -37,14 +37,14 @@ _PER_LABEL = (
 )
 # Key of a score, a baseline or a setting -> words; others are spelled as they are.
 _WORDS = {
-    "test": "this model, test studies",
-    "validation": "this model, validation studies",
-    "plain_forest": "plain forest, same studies",
-    "original": "the original study's method, same studies",
-    "logistic_regression": "logistic regression, same studies",
-    "nearest_centroid": "nearest centroid, same studies",
-    "plain_forest_random_split": "plain forest, random split (leak)",
-    "original_random_split": "the original's, random split (leak)",
+    "test": "this model: test",
+    "validation": "this model: validation",
+    "plain_forest": "plain forest",
+    "original": "original method",
+    "logistic_regression": "logistic regression",
+    "nearest_centroid": "nearest centroid",
+    "plain_forest_random_split": "plain forest, random split",
+    "original_random_split": "original, random split",
     "n_genes": "genes",
     "n_trees": "trees",
     "n_per_label": "study-effect rows per label",

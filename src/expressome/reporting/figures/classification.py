@@ -35,7 +35,7 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
     Returns
     -------
     plotly.graph_objects.Figure
-        One bar per row: the model coloured, baselines grey.
+        One bar per row: the model coloured, baselines grey, random splits hatched.
     """
     objects = load_plotly()
     position = np.arange(len(scores))
@@ -52,13 +52,24 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
             "width": 4,
         }
     colours = [CATEGORIES[0] if role == "model" else MUTED for role in scores["role"]]
+    hatches = ["/" if "random split" in title else "" for title in scores["title"]]
     bars = objects.Bar(
         x=value,
         y=position,
         orientation="h",
         width=0.7,
         error_x=error,
-        marker=faded(CATEGORIES[0]) | {"color": colours},
+        marker=faded(CATEGORIES[0])
+        | {
+            "color": colours,
+            "pattern": {
+                "shape": hatches,
+                "size": 6,
+                "fillmode": "overlay",
+                "fgcolor": "#FFFFFF",
+                "fgopacity": 0.45,
+            },
+        },
         text=[f"{score:.2f}" for score in value],
         textposition="auto",
         textangle=0,
@@ -69,7 +80,7 @@ def draw_scores(scores: pd.DataFrame) -> Any:  # noqa: ANN401
     )
     return new_figure(
         [bars],
-        x="F1 over samples (1 is perfect)",
+        x="F1 over samples",
         height=90 + 34 * max(len(scores), 2),
         showlegend=False,
         xaxis={"range": [0, 1.02], "showgrid": True},
@@ -124,7 +135,7 @@ def draw_label_scores(per_label: pd.DataFrame) -> Any:  # noqa: ANN401
         "F1 %{customdata[1]}<br>%{customdata[2]} test samples<extra></extra>",
         cliponaxis=False,
     )
-    axis = {"range": [-0.04, 1.06], "showgrid": True, "dtick": 0.25}
+    axis = {"range": [-0.1, 1.12], "showgrid": True, "tick0": 0, "dtick": 0.25}
     return new_figure(
         [points],
         x="recall: share of the label's samples found",

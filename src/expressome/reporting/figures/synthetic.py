@@ -221,4 +221,4 @@ def draw_training(training: pd.DataFrame) -> Any:  # noqa: ANN401
         )
         for i, name in enumerate(training.columns)
     ]
-    return new_figure(traces, x="step", y="loss", height=300)
+    return new_figure(traces, x="step", y="loss", height=260)

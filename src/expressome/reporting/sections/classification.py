@@ -58,11 +58,11 @@ def _scores(part: Classification) -> Figure | None:
         f"{name}: {score:.2f}"
         for name, score in part.scores[["title", "f1_samples"]].itertuples(index=False)
     )
-    caption = "Compare this model on test studies with the grey bars."
+    caption = "Compare this model with the grey bars: plain methods on the same test studies."
     if part.leak:
         caption += (
-            " The random split puts samples of one study on both sides and so claims more than "
-            "holds for new studies."
+            " Hatched bars split at random instead: with one study on both sides they claim more "
+            "than holds for new studies."
         )
     return Figure(
         "scores",

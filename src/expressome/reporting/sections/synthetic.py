@@ -119,6 +119,7 @@ def _fidelity(part: Synthetic) -> Figure | None:
         f"Median place over {part.fidelity['metric'].nunique()} metrics: {middle}.",
         figures.draw_fidelity(part.fidelity, part.method),
         part.fidelity,
+        is_wide=True,
     )
 
 
