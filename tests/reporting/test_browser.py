@@ -124,6 +124,7 @@ def test_figures_and_tables_are_saved(page):
     saved = dict(page.evaluate("saved"))
     assert saved["label-counts.svg"].startswith("<svg")
     assert "liver" in saved["label-counts.svg"]
+    assert page.evaluate("fileName('x.tsv')") == "simulated-x.tsv"
     lines = saved["label-counts.tsv"].splitlines()
     assert lines[0].split("\t")[0] == "label"
     assert len(lines) == 25

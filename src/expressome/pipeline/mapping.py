@@ -30,7 +30,7 @@ __all__ = [
 _N_RANDOM = 2000
 _N_OF_LABELS = 2000
 # Samples and genes of the first look, which chooses the genes of the map.
-_N_LOOK = 512
+_N_LOOK = 256
 _N_GENES = 2000
 # Components in which distances are taken; the first two are drawn.
 _N_COMPONENTS = 20

@@ -87,7 +87,7 @@ def _gene_plane(part: Genes) -> Figure:
         "gene-plane",
         "Signal against mean cosine",
         "Top right are genes that are strong in few samples, and these samples are alike: markers "
-        "of a tissue or a cell type. Genes high but left are on everywhere.",
+        "of a tissue or a cell type. Genes on the left are expressed evenly.",
         f"{n_drawn:,} genes as density, the {len(best)} best in both ranks as points, first "
         f"{', '.join(map(str, best['symbol'].head(5)))}.",
         figures.draw_gene_plane(part.density, best),

@@ -38,11 +38,12 @@ class PageFigure {
     return this.parsed;
   }
 
-  draw({ dark = isDark() } = {}) {
+  draw({ dark = isDark(), width } = {}) {
     const { data, layout } = structuredClone(this.data.plot);
     const plot = dark ? recolour({ data, layout }) : { data, layout };
     if (this.chosen) Object.assign(plot.data[plot.data.length - 1], this.chosen);
-    if (this.place.clientWidth < 460) {
+    if (width) plot.layout.width = width;
+    if ((width ?? this.place.clientWidth) < 460) {
       plot.layout.margin.l = Math.min(plot.layout.margin.l, 40);
       plot.layout.margin.r = Math.min(plot.layout.margin.r, 12);
     }

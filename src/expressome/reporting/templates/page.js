@@ -49,7 +49,8 @@ nameTheme();
 const printButton = document.getElementById("print");
 printButton.hidden = false;
 printButton.addEventListener("click", () => window.print());
-window.addEventListener("beforeprint", () => drawAll({ dark: false }));
+// The paper's width is not known here: 640 pixels fit on A4 and Letter.
+window.addEventListener("beforeprint", () => drawAll({ dark: false, width: 640 }));
 window.addEventListener("afterprint", () => drawAll());
 
 // Contents: mark the section in view.

@@ -11,10 +11,15 @@ function writeValue(value, kind) {
   return kind === "number" ? three.format(Number(value.toPrecision(3))) : String(value);
 }
 
+// A file leaves the page and its banner behind, so its name says where it comes from.
+function fileName(name) {
+  return (document.body.dataset.simulated ? "simulated-" : "") + name;
+}
+
 function saveText(name, text, type) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: type + ";charset=utf-8" }));
-  link.download = name;
+  link.download = fileName(name);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
