@@ -12,7 +12,7 @@ from expressome.classification.calibration import (
 )
 from expressome.classification.features import f_statistic, order_genes, rank_within_samples
 from expressome.classification.linear import LinearScores, fit_linear
-from expressome.classification.outliers import OutlierBound, fit_outlier_bound
+from expressome.classification.outliers import OutlierBound, bound_distance, fit_outlier_bound
 from expressome.classification.tuning import validation_pairs
 from expressome.errors import InvalidValueError, LabelWarning, ModelError, ShapeError
 
@@ -98,17 +98,37 @@ def test_promised_error_holds_on_average_over_studies(rng):
     assert np.mean(answered) > 0.3
 
 
-def test_outliers_are_calibrated_to_five_percent_of_unseen_studies(rng):
-    values = rng.normal(size=(400, 20)).astype(np.float32)
+def test_five_percent_of_unseen_studies_lie_beyond_the_bound(rng):
+    distances = rng.random(400)
+
+    bound = bound_distance(distances, np.arange(400))
+
+    assert (distances > bound).mean() == pytest.approx(0.05, abs=0.005)
+    assert bound_distance([], []) == np.inf
+
+
+def test_a_new_class_is_far_and_a_known_one_shifted_along_the_scatter_is_near(rng):
+    values = rng.normal(0, 0.3, size=(400, 30)).astype(np.float32)
+    classes = np.repeat([0, 1], 200)
     values[:200, :5] += 4
-    near = fit_outlier_bound(values, np.repeat([0, 1], 200), n_classes=2)
+    values[200:, 5:10] += 4
+    scatter = rng.normal(size=(1, 30)) * (np.arange(30) >= 15)
+    values += rng.normal(0, 3, size=(400, 1)) * scatter
+    near = fit_outlier_bound(values, classes, n_classes=2)
+    known = values[:50] + 6 * scatter
+    new = rng.normal(0, 0.3, size=(50, 30))
+    new[:, 10:15] += 4
 
-    found = near.calibrate(near.distance(values), np.arange(400))
+    assert near.distance(known).max() < near.distance(new).min()
 
-    assert (near.distance(values) > found.bound).mean() == pytest.approx(0.05, abs=0.005)
-    assert near.calibrate([], []).bound == np.inf
+
+def test_outliers_survive_the_round_trip(rng):
+    values = rng.normal(size=(40, 6)).astype(np.float32)
+    found = fit_outlier_bound(values, np.repeat([0, 1], 20), n_classes=2)
+
     again = OutlierBound.from_parts(found.to_parts())
-    assert again.bound == found.bound
+
+    np.testing.assert_array_equal(again.distance(values), found.distance(values))
     with pytest.raises(ModelError, match="lacks bound"):
         OutlierBound.from_parts({k: v for k, v in found.to_parts().items() if k != "bound"})
 

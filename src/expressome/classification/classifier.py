@@ -14,7 +14,14 @@ from expressome.classification.forest import Forest, fit_forest
 from expressome.classification.label_sets import LabelSets, fit_label_sets
 from expressome.classification.linear import LinearScores, fit_linear
 
-__all__ = ["Classifier", "ExtendTraining", "Settings", "fit_classifier", "prepare_values"]
+__all__ = [
+    "Classifier",
+    "ExtendTraining",
+    "Settings",
+    "extend_rows",
+    "fit_classifier",
+    "prepare_values",
+]
 
 # extend(values, labels, studies, n_per_label=..., rng=...) -> new rows and their labels;
 # handed in by the pipeline, since rooms do not import each other.
@@ -177,13 +184,15 @@ def fit_classifier(
     label_sets, classes = fit_label_sets(labels)
     rows, targets = values, classes
     if extend is not None and settings.study_effects:
-        closed = sparse.csr_array(label_sets.sets[classes].astype(np.uint8))
-        rng = np.random.default_rng([seed, 1])
-        new_rows, new_labels = extend(
-            values, closed, studies, n_per_label=settings.n_per_label, rng=rng
+        rows, targets = extend_rows(
+            values,
+            classes,
+            studies,
+            label_sets=label_sets,
+            extend=extend,
+            n_per_label=settings.n_per_label,
+            rng=np.random.default_rng([seed, 1]),
         )
-        rows = np.concatenate([values, new_rows])
-        targets = np.concatenate([classes, _classes_of(new_labels, label_sets)])
     n_sets = len(label_sets.sets)
     forest, linear = None, None
     if settings.linear_share < 1:
@@ -198,6 +207,48 @@ def fit_classifier(
     if settings.linear_share > 0:
         linear = fit_linear(rows, targets, n_classes=n_sets, penalty=settings.penalty)
     return Classifier(label_sets, forest, linear, settings.linear_share)
+
+
+def extend_rows(
+    values: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    studies: NDArray[np.object_],
+    *,
+    label_sets: LabelSets,
+    extend: ExtendTraining,
+    n_per_label: int,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Append samples of invented studies to real ones.
+
+    Parameters
+    ----------
+    values
+        Prepared expression, shape (n_samples, n_genes).
+    classes
+        Label set of each sample, shape (n_samples,).
+    studies
+        Study of each sample, shape (n_samples,).
+    label_sets
+        The sets.
+    extend
+        Gives the new rows and their labels.
+    n_per_label
+        New rows per label.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray
+        Real rows, then new ones.
+    ndarray
+        Class of each row.
+    """
+    held = sparse.csr_array(label_sets.sets[classes].astype(np.uint8))
+    rows, labels = extend(values, held, studies, n_per_label=n_per_label, rng=rng)
+    joined = np.concatenate([classes, _classes_of(labels, label_sets)])
+    return np.concatenate([values, rows]), joined
 
 
 def _classes_of(labels: sparse.csr_array, label_sets: LabelSets) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Calibrate on studies outside training, and score on test studies."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,23 @@ from expressome.classification.calibration import (
     fit_temperature,
     fit_thresholds,
 )
-from expressome.classification.classifier import Settings, prepare_values
+from expressome.classification.classifier import Settings, extend_rows, prepare_values
 from expressome.classification.evaluation import LabelTree, score_answers
 from expressome.classification.label_sets import LabelSets, fit_label_sets, specific_labels
-from expressome.classification.outliers import OutlierBound, fit_outlier_bound
+from expressome.classification.outliers import (
+    OutlierBound,
+    bound_distance,
+    fit_outlier_bound,
+)
 from expressome.classification.scores import score_labels
 from expressome.classification.tuning import FitOptions, Samples, training_medians
-from expressome.errors import LabelWarning, first_few
+from expressome.errors import LabelWarning, StudyWarning, first_few
 
 __all__ = ["Calibrated", "calibrate", "score_test"]
 
 _N_TREES_PLAIN = 100
+# Invented samples per label from which the scatter within classes is measured.
+_N_SCATTERED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +58,30 @@ class Calibrated:
     scores: dict[str, Any] | None
 
     def fit_outliers(
-        self, samples: Samples, label_sets: LabelSets, settings: Settings
+        self, samples: Samples, settings: Settings, options: FitOptions
     ) -> OutlierBound:
         """Measure where the classes of these samples lie, with the calibrated bound."""
-        found = _class_profiles(samples, label_sets, settings)
-        return OutlierBound(found.centre, found.scale, found.profiles, self.farthest)
+        return replace(_class_profiles(samples, settings, options), bound=self.farthest)
 
 
-def _prepared(samples: Samples, settings: Settings) -> NDArray[np.float32]:
-    values = samples.values[:, : settings.n_genes]
-    return prepare_values(values, training_medians(values), use_ranks=settings.use_ranks)
-
-
-def _class_profiles(samples: Samples, label_sets: LabelSets, settings: Settings) -> OutlierBound:
-    _, classes = fit_label_sets(samples.labels)
-    n_classes = len(label_sets.sets)
-    return fit_outlier_bound(_prepared(samples, settings), classes, n_classes=n_classes)
+def _class_profiles(samples: Samples, settings: Settings, options: FitOptions) -> OutlierBound:
+    """Measure where classes lie and how their samples scatter, over invented studies too."""
+    chosen = samples.values[:, : settings.n_genes]
+    values = prepare_values(chosen, training_medians(chosen), use_ranks=settings.use_ranks)
+    label_sets, classes = fit_label_sets(samples.labels)
+    if options.extend is not None and settings.study_effects:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StudyWarning)
+            values, classes = extend_rows(
+                values,
+                classes,
+                samples.studies,
+                label_sets=label_sets,
+                extend=options.extend,
+                n_per_label=_N_SCATTERED,
+                rng=np.random.default_rng([options.seed, 5]),
+            )
+    return fit_outlier_bound(values, classes, n_classes=len(label_sets.sets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,7 @@ def _predict_unseen(
             target = number.get(tuple(np.flatnonzero(labels_of)))
             if target is not None:
                 aligned[:, target] += own[:, c]
-        profiles = _class_profiles(part, classifier.label_sets, settings)
+        profiles = _class_profiles(part, settings, options)
         rows.append(held)
         probabilities.append(aligned / np.maximum(aligned.sum(axis=1, keepdims=True), 1e-12))
         distances.append(profiles.distance(values))
@@ -171,8 +185,7 @@ def calibrate(
         bound = fit_confidence_bound(
             by_label[rows, best], is_right, studies, max_error=max_error
         ).bound
-    profiles = _class_profiles(samples, label_sets, settings)
-    farthest = profiles.calibrate(unseen.distances[is_learned], studies[is_learned]).bound
+    farthest = bound_distance(unseen.distances[is_learned], studies[is_learned])
     scores = score_answers(
         labels,
         studies,

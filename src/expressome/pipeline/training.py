@@ -298,7 +298,7 @@ def _fit_shipped(
     is_seen = np.ones(len(labelled.rows), bool) if refit == "all" else labelled.parts != "test"
     seen = samples.take(np.flatnonzero(is_seen))
     classifier, medians = seen.fit(settings, options)
-    outliers = calibrated.fit_outliers(seen, classifier.label_sets, settings)
+    outliers = calibrated.fit_outliers(seen, settings, options)
     table = labelled.table.assign(n_samples=np.asarray(seen.labels.sum(axis=0)).ravel())
     chosen = genes[: settings.n_genes]
     return TrainedModel(
