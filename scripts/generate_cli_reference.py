@@ -16,17 +16,14 @@ Generated from `--help` by `python -m scripts.generate_cli_reference`; a test ke
 """
 
 
-def help_of(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
-    return command.get_help(context).rstrip()
-
-
 def render_reference() -> str:
-    parts = [HEADER, f"\n## expressome\n\n```text\n{help_of('expressome', cli)}\n```\n"]
+    sizes = {"terminal_width": 100, "max_content_width": 100}
+    group = click.Context(cli, info_name="expressome", **sizes, **cli.context_settings)
+    parts = [HEADER, f"\n## expressome\n\n```text\n{cli.get_help(group).rstrip()}\n```\n"]
     for name in COMMANDS:
-        command = cli.get_command(click.Context(cli), name)
-        assert command is not None
-        text = help_of(f"expressome {name}", command)
+        command = cli.get_command(group, name)
+        context = click.Context(command, parent=group, info_name=name, **sizes)
+        text = command.get_help(context).rstrip()
         parts.append(f"\n## expressome {name}\n\n```text\n{text}\n```\n")
     return "".join(parts)
 
