@@ -16,7 +16,8 @@ __all__ = ["ARCHS4_CITATION", "create_manifest", "fingerprint_file", "hash_file"
 
 ARCHS4_CITATION = (
     "Lachmann A, Torre D, Keenan AB, et al. Massive mining of publicly available RNA-seq data "
-    "from human and mouse. Nature Communications 9, 1366 (2018). doi:10.1038/s41467-018-03751-6"
+    "from human and mouse [ARCHS4]. Nature Communications 9, 1366 (2018). "
+    "doi:10.1038/s41467-018-03751-6"
 )
 
 # Libraries whose version can change a result.
