@@ -66,7 +66,7 @@ def match_genes(
     def match(genes: slice) -> None:
         ordered = np.sort(np.ascontiguousarray(reference[:, genes].T), axis=1)
         quantiles = ordered[:, lower] * (1 - weight) + ordered[:, upper] * weight
-        order = np.argsort(np.ascontiguousarray(latent[:, genes].T), axis=1, kind="stable")
+        order = np.argsort(np.ascontiguousarray(latent[:, genes].T), axis=1)
         part = np.empty(order.shape, dtype=np.float32)
         np.put_along_axis(part, order, quantiles, axis=1)
         matched[:, genes] = part.T
@@ -109,7 +109,7 @@ def match_samples(
 
     def match(samples: slice) -> None:
         for i in range(samples.start, samples.stop):
-            matched[i, np.argsort(latent[i], kind="stable")] = np.sort(templates[i])
+            matched[i, np.argsort(latent[i])] = np.sort(templates[i])
 
     _in_threads(match, n_items=len(latent), step=_SAMPLES_AT_ONCE, n_workers=n_workers)
     return matched
