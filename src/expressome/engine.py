@@ -13,7 +13,7 @@ import numpy as np
 from expressome.blocks import parse_memory
 from expressome.errors import ClusterError, InvalidValueError, MissingExtraError
 
-__all__ = ["Progress", "Resources", "map_blocks"]
+__all__ = ["Progress", "Resources", "ignore_progress", "map_blocks"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]
 
 
-def _ignore_progress(_stage: str, _n_done: int, _n_total: int) -> None:
+def ignore_progress(_stage: str, _n_done: int, _n_total: int) -> None:
     """Draw nothing."""
 
 
@@ -55,7 +55,7 @@ class Resources:
     workers: int | None = None
     cluster: str | None = None
     seed: int = 0
-    progress: Progress = field(default=_ignore_progress, compare=False)
+    progress: Progress = field(default=ignore_progress, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse values no run could use."""

@@ -1,7 +1,7 @@
 """Choose settings on studies that training has not seen."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from expressome.classification.classifier import (
     prepare_values,
 )
 from expressome.classification.folds import StudyKFold
+from expressome.engine import Progress, ignore_progress
 from expressome.errors import StudyWarning
 
 __all__ = ["FitOptions", "Samples", "choose_settings", "score_cells", "validation_pairs"]
@@ -31,10 +32,6 @@ _N_FOLDS = 5
 _LINEAR_SHARES = (0.0, 0.25, 0.5, 0.75)
 _PENALTIES = (1.0, 3.0, 10.0)
 _N_TREES_TRIED = 30
-
-
-def _ignore_progress(_stage: str, _n_done: int, _n_total: int) -> None:
-    """Draw nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class FitOptions:
     extend: ExtendTraining | None = None
     seed: int = 0
     n_workers: int = 1
-    progress: Callable[[str, int, int], None] = _ignore_progress
+    progress: Progress = ignore_progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from expressome.pipeline.describing import report
 from expressome.pipeline.measuring import measure
 from expressome.pipeline.normalizing import normalize
 from expressome.pipeline.predicting import predict
-from expressome.pipeline.stages import Stage, StageResult, run_stages
+from expressome.pipeline.stages import Announce, Stage, StageResult, run_stages, say_nothing
 from expressome.pipeline.training import train
 from expressome.results import Summary
 from expressome.simulation.compendium import NOTICE, list_labels, simulate_compendium
@@ -33,17 +33,13 @@ _RARE_LABELS = ("brain", "retina")
 _N_SYNTHETIC = 100
 
 
-def _say_nothing(_line: str) -> None:
-    """Announce to nobody."""
-
-
 def demo(
     *,
     out: str | os.PathLike[str] = "demo",
     samples: int = 2400,
     overwrite: bool = False,
     resources: Resources | None = None,
-    announce: Callable[[str], None] = _say_nothing,
+    announce: Announce = say_nothing,
 ) -> Summary:
     """Simulate a compendium and take it through every verb to a report.
 

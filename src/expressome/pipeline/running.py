@@ -17,7 +17,7 @@ from expressome.pipeline.measuring import measure
 from expressome.pipeline.normalizing import normalize
 from expressome.pipeline.packing import pack
 from expressome.pipeline.predicting import predict
-from expressome.pipeline.stages import Stage, run_stages
+from expressome.pipeline.stages import Announce, Stage, run_stages, say_nothing
 from expressome.pipeline.training import train
 from expressome.results import Summary
 
@@ -103,17 +103,13 @@ def _plan_stages(configuration: RunConfiguration) -> list[Stage]:
     return plan.stages
 
 
-def _say_nothing(_line: str) -> None:
-    """Announce to nobody."""
-
-
 def run(
     config: str | os.PathLike[str],
     *,
     overwrite: bool = False,
     dry_run: bool = False,
     resources: Resources | None = None,
-    announce: Callable[[str], None] = _say_nothing,
+    announce: Announce = say_nothing,
 ) -> Summary:
     r"""Do the whole job on your files: pack, annotate, normalise, ... report.
 

@@ -15,12 +15,12 @@ from expressome.manifest import fingerprint_file
 from expressome.outputs import partial_path, remove_path, staged_output
 from expressome.results import Summary, to_json, to_plain
 
-__all__ = ["Stage", "StageResult", "read_record", "run_stages"]
+__all__ = ["Announce", "Stage", "StageResult", "read_record", "run_stages", "say_nothing"]
 
 Announce = Callable[[str], None]
 
 
-def _say_nothing(_line: str) -> None:
+def say_nothing(_line: str) -> None:
     """Announce to nobody."""
 
 
@@ -85,7 +85,7 @@ def run_stages(
     record: Path,
     overwrite: bool = False,
     keep_partial: bool = False,
-    announce: Announce = _say_nothing,
+    announce: Announce = say_nothing,
     header: Mapping[str, Any] | None = None,
 ) -> list[StageResult]:
     """Run stages in order and remember in a file which ones are done.
