@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check --editable ".[all]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check --group docs --editable ".[all]"
 	touch $@
 
 demo: install
@@ -40,5 +40,9 @@ format: install
 	$(BIN)/ruff format src tests benchmarks scripts
 	$(BIN)/ruff check --fix src tests benchmarks scripts
 
+# The site, built offline; a warning is an error.
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
 clean:
-	rm -rf $(VENV) $(DEMO) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DEMO) dist build docs/generated .mypy_cache .ruff_cache .pytest_cache

@@ -12,7 +12,7 @@ import pytest
 from expressome.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w*)\n(?P<body>.*?)```", re.DOTALL)
 
 
@@ -25,7 +25,7 @@ def python_blocks():
             if match["language"] == "python" and "not run:" not in match["before"]
         ]
         if blocks:
-            yield pytest.param(blocks, id=page.name)
+            yield pytest.param(blocks, id=page.relative_to(ROOT).as_posix())
 
 
 @pytest.mark.parametrize("blocks", list(python_blocks()))
@@ -40,7 +40,7 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(blocks, tmp_path, monkeypatc
     assert namespace
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_within_the_project_lead_somewhere(page):
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text())
 
@@ -67,6 +67,6 @@ def test_every_command_explains_itself_with_an_example(name):
     assert f"expressome {name}" in text.split("Usage:")[1].split("\n", 1)[1]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_names_no_place_of_a_machine(page):
     assert not re.search(r"/work/|/tmp/w\b|\.library", page.read_text())
