@@ -20,7 +20,7 @@ root_doc = "index"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = [
-    "myst.xref_missing",  # files of the checkout that a page names, such as ../benchmarks/reading.py
+    "myst.xref_missing",  # files of the checkout, such as ../benchmarks/reading.py
 ]
 
 autosummary_generate = True
