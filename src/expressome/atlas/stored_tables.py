@@ -1,5 +1,6 @@
 """Tables, labels and texts of an atlas."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -157,6 +158,40 @@ class StoredTables:
             return {}
         found: dict[str, Any] = json.loads(str(self.element(f"{SECTION}/note_{name}")))
         return found
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the checksums of all blocks of values: it changes when a value does."""
+        checksums = self.element(f"{SECTION}/checksums_x")
+        return hashlib.sha256("".join(map(str, checksums.tolist())).encode()).hexdigest()
+
+    def write_section(self, name: str, content: pd.DataFrame | Mapping[str, Any]) -> None:
+        """Store a table or arrays in the atlas's own section, beside its notes.
+
+        Parameters
+        ----------
+        name
+            What it is; an older one of that name is replaced. `read_section` gives it back.
+        content
+            Table with plain columns, or a dictionary of arrays and text.
+        """
+        stored = to_storable(content) if isinstance(content, pd.DataFrame) else dict(content)
+        replace_element(self.path, f"{SECTION}/{name}", stored)
+
+    def read_section(self, name: str) -> Any:  # noqa: ANN401 - a table or a dictionary
+        """Read what `write_section` stored; None if there is none.
+
+        Parameters
+        ----------
+        name
+            What it is.
+
+        Returns
+        -------
+        DataFrame, dict or None
+            As it was written.
+        """
+        return self.element(f"{SECTION}/{name}") if (self.path / SECTION / name).is_dir() else None
 
     def _update(self, name: str, table: pd.DataFrame, columns: pd.DataFrame) -> None:
         if not table.index.equals(pd.Index([str(i) for i in columns.index])):

@@ -124,7 +124,7 @@ def _choose_genes(look: Floats) -> NDArray[np.intp]:
     return np.sort(best).astype(np.intp)
 
 
-def read_excerpt(atlas: Atlas, *, resources: Resources) -> Excerpt:
+def read_excerpt(atlas: Atlas, *, resources: Resources, stage: str = "report") -> Excerpt:
     """Read some samples of the atlas once, for the map, the markers and the length effect.
 
     Parameters
@@ -133,6 +133,8 @@ def read_excerpt(atlas: Atlas, *, resources: Resources) -> Excerpt:
         The atlas.
     resources
         Its seed chooses the samples.
+    stage
+        Who reads, as progress names it.
 
     Returns
     -------
@@ -151,12 +153,12 @@ def read_excerpt(atlas: Atlas, *, resources: Resources) -> Excerpt:
     kept = np.empty((len(rows), len(genes)))
     sums = _Sums(atlas, rows)
     for start in range(0, len(rows), TILE_SAMPLES):
-        resources.progress("report: read samples", start, len(rows))
+        resources.progress(f"{stage}: read samples", start, len(rows))
         span = slice(start, start + TILE_SAMPLES)
         values = atlas.read(samples=rows[span]).astype(np.float64) * lengths
         kept[span] = values[:, genes]
         sums.add(values, span)
-    resources.progress("report: read samples", len(rows), len(rows))
+    resources.progress(f"{stage}: read samples", len(rows), len(rows))
     return Excerpt(rows, genes, kept, lengths, sums.gene_mean, sums.find_markers(atlas))
 
 
@@ -241,7 +243,9 @@ class SamplePlane:
         return placed
 
 
-def fit_plane(excerpt: Excerpt, *, seed: int) -> SamplePlane | None:
+def fit_plane(
+    excerpt: Excerpt, *, seed: int, n_components: int = _N_COMPONENTS
+) -> SamplePlane | None:
     """Fit principal components on the samples read.
 
     Parameters
@@ -250,6 +254,8 @@ def fit_plane(excerpt: Excerpt, *, seed: int) -> SamplePlane | None:
         Samples and the genes kept.
     seed
         For the randomised solver.
+    n_components
+        Axes at most.
 
     Returns
     -------
@@ -262,7 +268,7 @@ def fit_plane(excerpt: Excerpt, *, seed: int) -> SamplePlane | None:
     centre = np.nansum(excerpt.values, axis=0) / np.maximum(n_known, 1)
     filled = np.where(np.isfinite(excerpt.values), excerpt.values, centre)
     model = PCA(
-        n_components=min(_N_COMPONENTS, *(n - 1 for n in filled.shape)),
+        n_components=min(n_components, *(n - 1 for n in filled.shape)),
         svd_solver="randomized",
         random_state=seed,
     ).fit(filled)
