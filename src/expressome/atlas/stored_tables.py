@@ -165,6 +165,26 @@ class StoredTables:
         checksums = self.element(f"{SECTION}/checksums_x")
         return hashlib.sha256("".join(map(str, checksums.tolist())).encode()).hexdigest()
 
+    def write_varm(self, name: str, values: NDArray[Any]) -> None:
+        """Store numbers per gene, such as its place among other genes.
+
+        Parameters
+        ----------
+        name
+            Such as ``"similarity"``.
+        values
+            Shape (n_genes, n_columns).
+
+        Raises
+        ------
+        ShapeError
+            If the number of rows differs from the genes of the atlas.
+        """
+        if len(values) != len(self.var):
+            msg = f"{name} has {len(values)} rows, the atlas {len(self.var)} genes; pass one each"
+            raise ShapeError(msg)
+        replace_element(self.path, f"varm/{name}", np.asarray(values))
+
     def write_section(self, name: str, content: pd.DataFrame | Mapping[str, Any]) -> None:
         """Store a table or arrays in the atlas's own section, beside its notes.
 

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from expressome.addresses import is_url
 from expressome.archs4.reader import open_archs4
 from expressome.atlas import Atlas, open_atlas
 from expressome.blocks import row_spans
-from expressome.classification.model import HIGHEST_MISSING, MISSING_FLAGGED, TrainedModel
+from expressome.classification.model import HIGHEST_MISSING, MISSING_FLAGGED
 from expressome.engine import Resources
 from expressome.errors import (
     FractionalCountsWarning,
@@ -31,14 +31,30 @@ from expressome.outputs import check_input
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_mapping import map_genes
 from expressome.reference.identifiers import guess_species
-from expressome.tables import read_counts
+from expressome.tables import CountTable, read_counts
 from expressome.tables.scale import ColumnProfile, refuse_bad_values, refuse_other_scales
 
-__all__ = ["PredictionInput", "open_input"]
+__all__ = ["GeneScale", "PredictionInput", "open_input", "open_table"]
 
 CountSource = str | os.PathLike[str] | pd.DataFrame
 # Counts of a person's table are in memory already; blocks bound what normalising adds.
 _ROWS_AT_ONCE = 256
+
+
+class GeneScale(Protocol):
+    """Genes and a normalisation that samples are brought onto: those of a model or of a map."""
+
+    @property
+    def genes(self) -> pd.Index:
+        """Ids of the genes asked for, in order."""
+
+    @property
+    def normalizer_parts(self) -> dict[str, Any]:
+        """What turns counts into values."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Species and level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +80,7 @@ class PredictionInput:
     is_labelled: NDArray[np.bool_] | None = None
 
 
-def open_input(
-    model: TrainedModel, source: CountSource, *, resources: Resources
-) -> PredictionInput:
+def open_input(model: GeneScale, source: CountSource, *, resources: Resources) -> PredictionInput:
     """Open an ARCHS4 file, an atlas, a count table or a DataFrame for a model.
 
     Parameters
@@ -109,10 +123,34 @@ def open_input(
         elif _is_hdf5(path) and path.suffix != ".h5ad":
             opened = _open_file(model, path, resources)
         else:
-            table = read_counts(path)
-            opened = _open_counts(
-                model, table.counts, table.genes, samples=table.samples, name=path.name
-            )
+            return open_table(model, read_counts(path))
+    _check_missing(model, opened.n_missing)
+    return opened
+
+
+def open_table(model: GeneScale, table: CountTable) -> PredictionInput:
+    """Open a count table that was read already.
+
+    Parameters
+    ----------
+    model
+        Whose genes and scale are asked for.
+    table
+        Counts of one table.
+
+    Returns
+    -------
+    PredictionInput
+        Its samples.
+
+    Raises
+    ------
+    IdentifierError, ModelError
+        As for `open_input`.
+    """
+    opened = _open_counts(
+        model, table.counts, table.genes, samples=table.samples, name=table.path.name
+    )
     _check_missing(model, opened.n_missing)
     return opened
 
@@ -122,7 +160,7 @@ def _is_hdf5(path: Path) -> bool:
         return file.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
-def _check_missing(model: TrainedModel, n_missing: int) -> None:
+def _check_missing(model: GeneScale, n_missing: int) -> None:
     share = n_missing / max(1, len(model.genes))
     text = f"{n_missing:,} of the model's {len(model.genes):,} genes ({share:.0%}) are missing"
     if share > HIGHEST_MISSING:
@@ -136,7 +174,7 @@ def _check_missing(model: TrainedModel, n_missing: int) -> None:
         warnings.warn(msg, MissingGenesWarning, stacklevel=4)
 
 
-def _check_species(model: TrainedModel, species: str, name: str) -> None:
+def _check_species(model: GeneScale, species: str, name: str) -> None:
     expected = model.description.get("species", "")
     if species and expected and species != expected:
         msg = (
@@ -146,12 +184,12 @@ def _check_species(model: TrainedModel, species: str, name: str) -> None:
         raise IdentifierError(msg)
 
 
-def _columns(normalizer: Normalizer, model: TrainedModel) -> NDArray[np.int64]:
+def _columns(normalizer: Normalizer, model: GeneScale) -> NDArray[np.int64]:
     """Find the model's genes among those the recipe gives."""
     return np.asarray(pd.Index(normalizer.genes).get_indexer(model.genes), dtype=np.int64)
 
 
-def _open_file(model: TrainedModel, path: Path | str, resources: Resources) -> PredictionInput:
+def _open_file(model: GeneScale, path: Path | str, resources: Resources) -> PredictionInput:
     """Stream an ARCHS4 file."""
     compendium = open_archs4(path)
     normalizer = Normalizer.from_parts(model.normalizer_parts)
@@ -183,7 +221,7 @@ def _open_file(model: TrainedModel, path: Path | str, resources: Resources) -> P
     return PredictionInput(compendium.samples.index, n_missing, blocks)
 
 
-def _open_atlas(model: TrainedModel, atlas: Atlas, resources: Resources) -> PredictionInput:
+def _open_atlas(model: GeneScale, atlas: Atlas, resources: Resources) -> PredictionInput:
     """Read an atlas on the model's scale, or bring it there by its ranks."""
     ours = Normalizer.from_parts(model.normalizer_parts)
     theirs = Normalizer.from_parts(atlas.normalizer_parts)
@@ -225,7 +263,7 @@ def _open_atlas(model: TrainedModel, atlas: Atlas, resources: Resources) -> Pred
 
 
 def _open_counts(
-    model: TrainedModel,
+    model: GeneScale,
     counts: NDArray[Any],
     genes: pd.Index,
     *,
@@ -251,7 +289,7 @@ def _open_counts(
     return PredictionInput(samples, n_missing, blocks)
 
 
-def _open_frame(model: TrainedModel, table: pd.DataFrame) -> PredictionInput:
+def _open_frame(model: GeneScale, table: pd.DataFrame) -> PredictionInput:
     """Check a DataFrame of counts, genes x samples, as a file would be."""
     name = "the table"
     if table.empty:
