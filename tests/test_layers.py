@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "expressome"
-COMMON = {"addresses", "errors", "results", "manifest", "blocks", "engine", "outputs", "version"}
+COMMON = {
+    "addresses",
+    "blocks",
+    "engine",
+    "errors",
+    "manifest",
+    "metering",
+    "notebook",
+    "outputs",
+    "results",
+    "version",
+}
 ROOMS = {
     "archs4",
     "tables",

@@ -37,6 +37,7 @@ _HOME = {
     "train": "expressome.pipeline.training",
     "evaluate": "expressome.pipeline.evaluating",
     "predict": "expressome.pipeline.predicting",
+    "explain": "expressome.pipeline.explaining",
     "augment": "expressome.pipeline.augmenting",
     "report": "expressome.pipeline.describing",
     "run": "expressome.pipeline.running",
@@ -51,6 +52,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module defines
         msg = f"module 'expressome' has no attribute {name!r}"
         raise AttributeError(msg)
     value = getattr(importlib.import_module(_HOME[name]), name)
+    if _HOME[name].startswith("expressome.pipeline."):
+        # Verbs are metered where people call them; classes and loaders are not verbs.
+        pipeline = importlib.import_module("expressome.pipeline")
+        value = getattr(pipeline, name) if name in pipeline.__all__ else value
     globals()[name] = value
     return value
 

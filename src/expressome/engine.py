@@ -12,6 +12,7 @@ import numpy as np
 
 from expressome.blocks import parse_memory
 from expressome.errors import ClusterError, InvalidValueError, MissingExtraError
+from expressome.metering import current_meter
 
 __all__ = ["Progress", "Resources", "ignore_progress", "map_blocks"]
 
@@ -24,6 +25,19 @@ Progress = Callable[[str, int, int], None]
 
 def ignore_progress(_stage: str, _n_done: int, _n_total: int) -> None:
     """Draw nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _MeteredProgress:
+    """Tell the meter of the run, then whoever listens."""
+
+    listener: Progress
+
+    def __call__(self, stage: str, n_done: int, n_total: int) -> None:
+        meter = current_meter()
+        if meter is not None:
+            meter.report(stage, n_done, n_total)
+        self.listener(stage, n_done, n_total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,8 @@ class Resources:
     seed
         Root of every random choice; each stage gets a child of it.
     progress
-        Called as ``progress(stage, n_done, n_total)``.
+        Called as ``progress(stage, n_done, n_total)``. The stages it names are
+        those of the run's figures, see `expressome.metering`.
 
     Examples
     --------
@@ -58,7 +73,9 @@ class Resources:
     progress: Progress = field(default=ignore_progress, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse values no run could use."""
+        """Refuse values no run could use; let the meter hear what the listener hears."""
+        if not isinstance(self.progress, _MeteredProgress):
+            object.__setattr__(self, "progress", _MeteredProgress(self.progress))
         parse_memory(self.memory_bytes)
         if self.workers is not None and self.workers < 1:
             msg = f"workers is {self.workers}; at least 1 is needed"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from expressome.addresses import RemotePath, is_url
+from expressome.metering import current_meter
 from expressome.version import __version__
 
 __all__ = ["ARCHS4_CITATION", "create_manifest", "fingerprint_file", "hash_file"]
@@ -135,13 +136,16 @@ def create_manifest(
     Returns
     -------
     dict
-        Ready for JSON: verb, time (UTC), inputs, parameters, seed, versions, citation.
+        Ready for `to_json`: verb, time (UTC), inputs, parameters, seed, versions,
+        citation, and ``run``: seconds, bytes and peak memory per stage up to the moment
+        when the manifest is written (absent where nothing is metered).
 
     Examples
     --------
     >>> create_manifest("pack", parameters={"genes": "common"})["parameters"]
     {'genes': 'common'}
     """
+    meter = current_meter()
     return {
         "verb": verb,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -150,4 +154,4 @@ def create_manifest(
         "seed": seed,
         "versions": _library_versions(),
         "citation": ARCHS4_CITATION,
-    }
+    } | ({} if meter is None else {"run": meter})

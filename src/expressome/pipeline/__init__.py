@@ -19,6 +19,7 @@ _HOME = {
     "train": "training",
     "evaluate": "evaluating",
     "predict": "predicting",
+    "explain": "explaining",
     "augment": "augmenting",
     "report": "describing",
     "run": "running",
@@ -32,7 +33,9 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module defines
     if name not in _HOME:
         msg = f"module 'expressome.pipeline' has no attribute {name!r}"
         raise AttributeError(msg)
-    value = getattr(importlib.import_module(f"expressome.pipeline.{_HOME[name]}"), name)
+    from expressome.metering import metered
+
+    value = metered(getattr(importlib.import_module(f"expressome.pipeline.{_HOME[name]}"), name))
     globals()[name] = value
     return value
 

@@ -105,7 +105,7 @@ def demo(
         "data": NOTICE,
         "report": folder / "report.html",
         "elapsed_s": round(sum(result.elapsed_s for result in results), 1),
-        "peak_memory_bytes": max(result.peak_memory_bytes for result in results),
+        "peak_memory_bytes": max(result.peak_memory_bytes or 0 for result in results),
         "unlabelled": _score_predictions(folder / "predictions.parquet", sizes),
         "stages": {result.name: _describe(result) for result in results},
     }

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 
 from expressome.errors import ConfigurationError, FileFormatError, OutputExistsError
 from expressome.manifest import fingerprint_file
+from expressome.metering import meter_stage
 from expressome.outputs import partial_path, remove_path, staged_output
 from expressome.results import Summary, to_json, to_plain
 
@@ -66,8 +64,8 @@ class StageResult:
     elapsed_s
         Seconds it took when it ran.
     peak_memory_bytes
-        Highest resident memory of this process while it ran. Where the system
-        cannot reset that mark (outside Linux), the highest so far.
+        Highest resident memory of this process while it ran, see
+        `expressome.metering.Usage`; None where the system does not tell.
     figures
         What the stage reported when it ran.
     """
@@ -75,7 +73,7 @@ class StageResult:
     name: str
     skipped: bool
     elapsed_s: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
     figures: Mapping[str, Any]
 
 
@@ -211,10 +209,9 @@ def _run_stage(
     stage: Stage, origin: dict[str, Any], *, overwrite: bool, keep_partial: bool
 ) -> dict[str, Any]:
     """Run one stage, timed; on failure leave no half-written output."""
-    _reset_peak_memory()
-    start_s = time.perf_counter()
     try:
-        done = stage.function(overwrite)
+        with meter_stage(stage.name) as meter:
+            done = stage.function(overwrite)
     except BaseException as error:
         if not keep_partial:
             for path in stage.outputs:
@@ -224,8 +221,7 @@ def _run_stage(
         raise
     return {
         **origin,
-        "elapsed_s": round(time.perf_counter() - start_s, 2),
-        "peak_memory_bytes": _read_peak_memory(),
+        **meter,
         "figures": to_plain(done.figures if isinstance(done, Summary) else done),
     }
 
@@ -331,27 +327,3 @@ def _write_record(
     content = {**header, "complete": done, "stages": {n: entries[n] for n in entries}}
     with staged_output(record, overwrite=True) as partial:
         partial.write_text(to_json(content) + "\n", encoding="utf-8")
-
-
-def _reset_peak_memory() -> None:
-    """Start the high-water mark of this process anew, where the system can (Linux)."""
-    try:
-        # Documented in proc(5): 5 resets the peak resident set size.
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
-
-
-def _read_peak_memory() -> int:
-    """Give the highest resident memory since the last reset, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if os.name == "nt":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
