@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from expressome.errors import ShapeError
+from expressome.notebook import render_facts
 
 __all__ = ["LABEL_FIELDS", "LabelMatrix", "Summary", "Target", "to_json", "to_plain"]
 
@@ -40,6 +41,15 @@ class Target:
     profile: NDArray[np.float64]
     n_samples: int
     genes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        low, middle, high = np.quantile(self.profile, [0, 0.5, 1]).tolist()
+        facts = {
+            "genes": self.n_genes,
+            "samples": self.n_samples,
+            "log2(1 + count): lowest, median, highest": [low, middle, high],
+        }
+        return render_facts("Quantile target", facts)
 
     @property
     def n_genes(self) -> int:
@@ -76,6 +86,16 @@ class LabelMatrix:
                 f"are {expected[0]} samples and {expected[1]} labels"
             )
             raise ShapeError(msg)
+
+    def _repr_html_(self) -> str:
+        sizes = pd.Series(self.matrix.astype(np.int64).sum(axis=0), index=self.keys)
+        facts = {
+            "samples": self.n_samples,
+            "labelled": int(self.is_labelled.sum()),
+            "labels": self.n_labels,
+            "most samples": sizes.sort_values(ascending=False, kind="stable")[:12].to_dict(),
+        }
+        return render_facts("Labels", facts)
 
     @property
     def keys(self) -> list[str]:
@@ -136,6 +156,11 @@ class Summary:
     verb: str
     figures: Mapping[str, Any]
     manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        plain = {name: to_plain(value) for name, value in self.figures.items()}
+        shown = {name: value for name, value in plain.items() if not isinstance(value, dict | list)}
+        return render_facts(self.verb, shown)
 
     def to_json(self) -> str:
         """Write the figures as one JSON object."""

@@ -31,6 +31,7 @@ from expressome.errors import (
     MissingFieldError,
     first_few,
 )
+from expressome.notebook import render_facts
 
 __all__ = ["Compendium", "open_archs4"]
 
@@ -77,6 +78,10 @@ class Compendium:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the cached tables behind."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def _repr_html_(self) -> str:
+        names = ("path", "n_samples", "n_genes", "species", "level", "unit", "release", "layout")
+        return render_facts("ARCHS4 file", {name: getattr(self, name) for name in names})
 
     @property
     def layout_row(self) -> Layout:
@@ -303,14 +308,9 @@ class Compendium:
             except UnreadableChunkError as error:
                 raise DamagedFileError(self.explain([error])) from error
         if not has_possible_numbers(out):
-            raise InvalidCountsError(
-                explain_numbers(
-                    out,
-                    path=self.path,
-                    samples=self.sample_ids[rows],
-                    genes=self.genes.index[columns],
-                )
-            )
+            samples, genes = self.sample_ids[rows], self.genes.index[columns]
+            msg = explain_numbers(out, path=self.path, samples=samples, genes=genes)
+            raise InvalidCountsError(msg)
 
     def explain(self, failures: Sequence[UnreadableChunkError]) -> str:
         """Say in words which samples and genes cannot be read; see `explain_damage`."""

@@ -22,6 +22,7 @@ from expressome.atlas.stored_tables import StoredTables
 from expressome.blocks import prefetch, row_spans
 from expressome.engine import Resources, map_blocks
 from expressome.errors import AtlasError, ShapeError
+from expressome.notebook import render_facts
 from expressome.outputs import check_input
 from expressome.results import Target
 
@@ -45,6 +46,18 @@ class Atlas(StoredTables):
     def __repr__(self) -> str:
         return f"Atlas({str(self.path)!r}: {self.n_samples} samples x {self.n_genes} genes)"
 
+    def _repr_html_(self) -> str:
+        keys = self.labels.keys
+        facts = {
+            "folder": str(self.path),
+            "samples": self.n_samples,
+            "genes": self.n_genes,
+            "recipe": self.recipe,
+            "labels": f"{len(keys):,}: {', '.join(keys[:12])}{', ...' if len(keys) > 12 else ''}",
+            "split": self.obs["split"].value_counts().to_dict() if "split" in self.obs else None,
+        }
+        return render_facts("Atlas", facts)
+
     def __reduce__(self) -> tuple[type["Atlas"], tuple[Path]]:
         return Atlas, (self.path,)
 
@@ -55,6 +68,13 @@ class Atlas(StoredTables):
 
         n_samples, n_genes = zarr.open_array(str(self.path / "X"), mode="r").shape
         return int(n_samples), int(n_genes)
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """How values are stored; they are read as float32 either way."""
+        import zarr
+
+        return np.dtype(zarr.open_array(str(self.path / "X"), mode="r").dtype)
 
     @property
     def n_samples(self) -> int:
@@ -230,7 +250,8 @@ class Atlas(StoredTables):
         StoredMatrix
             Picklable.
         """
-        return StoredMatrix(self.path, array, np.dtype(ARRAYS[array]), self.n_genes)
+        dtype = self.dtype if array == "X" else np.dtype(ARRAYS[array])
+        return StoredMatrix(self.path, array, dtype, self.n_genes)
 
 
 def open_atlas(path: str | os.PathLike[str]) -> Atlas:

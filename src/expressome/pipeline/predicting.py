@@ -22,6 +22,7 @@ from expressome.classification.model_file import read_model
 from expressome.engine import Resources
 from expressome.errors import ConfigurationError, LabelWarning
 from expressome.manifest import create_manifest
+from expressome.notebook import render_facts
 from expressome.outputs import check_input, check_output, staged_output
 from expressome.pipeline.input_reading import CountSource, PredictionInput, open_input
 from expressome.results import Summary, to_json
@@ -47,6 +48,17 @@ class Model:
     def __repr__(self) -> str:
         n_genes, n_labels = len(self.trained.genes), len(self.trained.labels)
         return f"Model({str(self.path)!r}: {n_labels} labels from {n_genes} genes)"
+
+    def _repr_html_(self) -> str:
+        test = self.metrics.get("test") or {}
+        scores = ("n_samples", "n_studies", "f1_macro", "f1_samples")
+        facts = {
+            "folder": str(self.path),
+            "labels": [str(key) for key in self.labels.index[:40]],
+            "genes": len(self.genes),
+            "unseen test studies": {name: test[name] for name in scores if name in test},
+        }
+        return render_facts("Model", facts)
 
     @property
     def labels(self) -> pd.DataFrame:
