@@ -58,6 +58,7 @@ def describe_atlas(path: str | os.PathLike[str]) -> dict[str, Any]:
         "labels": {key: int(n) for key, n in zip(labels.keys, per_label, strict=True)},
         "is_measured": "mean_cosine" in atlas.var.columns,
         "chunks": [BLOCK_SAMPLES, CHUNK_GENES],
+        "dtype": str(atlas.dtype),
         "bytes": sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file()),
         "sample_fields": [str(name) for name in atlas.obs.columns],
         "gene_fields": [str(name) for name in atlas.var.columns],

@@ -27,7 +27,7 @@ class StoredMatrix:
     name
         ``"X"`` or ``"layers/detected"``.
     dtype
-        Type of its values.
+        Type of its values as they are stored; float16 is given as float32.
     n_genes
         Number of its columns.
     """
@@ -52,7 +52,8 @@ class StoredMatrix:
         ndarray
             Shape (len(rows), len(columns)).
         """
-        values = np.empty((len(rows), len(columns)), self.dtype)
+        given = np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
+        values = np.empty((len(rows), len(columns)), given)
         if not values.size:
             return values
         blocks = [int(block) for block in np.unique(rows // BLOCK_SAMPLES)]

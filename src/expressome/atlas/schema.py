@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import DTypeLike
 
 from expressome.atlas.shards import BLOCK_SAMPLES, CHUNK_GENES, COMPRESSION_LEVEL
 
@@ -14,6 +15,7 @@ __all__ = [
     "ARRAYS",
     "FORMAT_VERSION",
     "SECTION",
+    "StoredType",
     "anndata_writer",
     "create_array",
     "create_root",
@@ -24,8 +26,11 @@ __all__ = [
 FORMAT_VERSION = "1"
 SECTION = "uns/expressome"
 
-# The sharded matrices and what their values are.
+# The sharded matrices and what readers give for them.
 ARRAYS = {"X": np.float32, "layers/detected": np.bool_}
+
+# How X may be stored; readers give float32 either way.
+StoredType = Literal["float32", "float16"]
 
 
 @contextmanager
@@ -97,7 +102,13 @@ def create_root(path: Path) -> Any:  # noqa: ANN401 - zarr's group
     return root
 
 
-def create_array(root: Any, name: str, shape: tuple[int, int]) -> None:  # noqa: ANN401
+def create_array(
+    root: Any,  # noqa: ANN401
+    name: str,
+    shape: tuple[int, int],
+    *,
+    dtype: DTypeLike | None = None,
+) -> None:
     """Write the description of a sharded array; its blocks come later.
 
     Parameters
@@ -108,10 +119,12 @@ def create_array(root: Any, name: str, shape: tuple[int, int]) -> None:  # noqa:
         ``"X"`` or a layer, a key of `ARRAYS`.
     shape
         (n_samples, n_genes).
+    dtype
+        How values are stored; as readers give them by default.
     """
     from zarr.codecs import BloscCodec
 
-    dtype = np.dtype(ARRAYS[name])
+    dtype = np.dtype(ARRAYS[name] if dtype is None else dtype)
     n_chunks = max(1, -(-shape[1] // CHUNK_GENES))
     array = root.create_array(
         name,

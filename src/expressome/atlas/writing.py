@@ -17,6 +17,7 @@ from expressome.atlas.schema import (
     ARRAYS,
     FORMAT_VERSION,
     SECTION,
+    StoredType,
     anndata_writer,
     create_array,
     create_root,
@@ -29,7 +30,7 @@ from expressome.atlas.shards import (
     read_chunks,
     write_pieces,
 )
-from expressome.errors import AtlasError, ExpressomeError
+from expressome.errors import AtlasError, ExpressomeError, InvalidValueError
 from expressome.manifest import hash_file
 from expressome.outputs import check_output, partial_path, remove_path, replace_path
 from expressome.results import LabelMatrix
@@ -43,7 +44,12 @@ Record = dict[str, Any]
 
 
 def write_block(
-    folder: Path, block: int, *, values: NDArray[np.float32], detected: NDArray[np.bool_]
+    folder: Path,
+    block: int,
+    *,
+    values: NDArray[np.float32],
+    detected: NDArray[np.bool_],
+    dtype: StoredType = "float32",
 ) -> Record:
     """Write one block of 256 samples; safe from any thread or process.
 
@@ -57,17 +63,39 @@ def write_block(
         Normalised values, shape (<= 256, n_genes).
     detected
         Whether the raw count was above 0, same shape.
+    dtype
+        How values are stored, as `create_atlas` was told.
 
     Returns
     -------
     dict
         Block number, checksums and genes detected per sample, for `AtlasWriter.record`.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is too large for float16.
     """
     record: Record = {"block": block, "n_detected": detected.sum(axis=1).tolist()}
-    for array, content in zip(ARRAYS, (values, detected), strict=True):
-        pieces = encode_block(np.asarray(content, ARRAYS[array]))
-        record[array] = write_pieces(block_path(folder, array, block), pieces)
+    contents = (_to_stored(values, dtype), np.asarray(detected, np.bool_))
+    for array, content in zip(ARRAYS, contents, strict=True):
+        record[array] = write_pieces(block_path(folder, array, block), encode_block(content))
     return record
+
+
+def _to_stored(values: NDArray[np.float32], dtype: StoredType) -> NDArray[Any]:
+    """Round values to what is stored; refuse those that would become infinite."""
+    if dtype == "float32":
+        return np.asarray(values, np.float32)
+    with np.errstate(over="ignore"):
+        stored = np.asarray(values, np.float16)
+    if (n_lost := int(np.isinf(stored).sum())) > 0:
+        msg = (
+            f"{n_lost} values are above 65,504, the largest that float16 holds (highest: "
+            f"{np.nanmax(values):.6g}); store float32"
+        )
+        raise InvalidValueError(msg)
+    return stored
 
 
 @dataclass(slots=True)
@@ -114,10 +142,22 @@ class AtlasWriter:
             path = block_path(self.folder, "layers/detected", block)
             found = read_chunks(path, list(chunks), n_genes=self.n_genes, dtype=np.bool_)
             per_gene += found[:, : self.n_genes].sum(axis=0)
-        per_sample = [
-            n for block in sorted(self.records) for n in self.records[block]["n_detected"]
-        ]
-        return np.array(per_sample, np.int64), per_gene
+        return np.array(self.collect("n_detected"), np.int64), per_gene
+
+    def collect(self, name: str) -> list[Any]:
+        """Put together what the records say of each sample.
+
+        Parameters
+        ----------
+        name
+            Entry of the records that lists one plain value per sample.
+
+        Returns
+        -------
+        list
+            One value per sample, in order.
+        """
+        return [value for block in sorted(self.records) for value in self.records[block][name]]
 
     def write_tables(self, obs: pd.DataFrame, var: pd.DataFrame, labels: LabelMatrix) -> None:
         """Write the tables; samples and genes in the order of the values.
@@ -178,7 +218,12 @@ class AtlasWriter:
 
 @contextmanager
 def create_atlas(
-    path: str | os.PathLike[str], *, shape: tuple[int, int], key: str, overwrite: bool = False
+    path: str | os.PathLike[str],
+    *,
+    shape: tuple[int, int],
+    key: str,
+    dtype: StoredType = "float32",
+    overwrite: bool = False,
 ) -> Iterator[AtlasWriter]:
     """Write an atlas beside its place; move it there when the block succeeds.
 
@@ -195,6 +240,8 @@ def create_atlas(
     key
         Names everything that decides the values. Blocks of a run with another key are
         not reused.
+    dtype
+        How X is stored.
     overwrite
         Whether an existing atlas may be replaced once the new one is complete.
 
@@ -218,8 +265,8 @@ def create_atlas(
         if not writer.records:
             _empty(folder)
             root = create_root(folder)
-            for array in ARRAYS:
-                create_array(root, array, shape)
+            create_array(root, "X", shape, dtype=dtype)
+            create_array(root, "layers/detected", shape)
             (folder / _RECORDS).write_text(json.dumps({"key": key}) + "\n")
         try:
             yield writer

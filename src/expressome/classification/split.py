@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -59,6 +60,7 @@ def split_by_study(
     rng: np.random.Generator,
     label_keys: Sequence[str] = (),
     is_synthetic: ArrayLike | None = None,
+    known: ArrayLike | None = None,
 ) -> StudySplit:
     """Split samples into train, validation and test without cutting a study.
 
@@ -84,6 +86,9 @@ def split_by_study(
     is_synthetic
         Whether each sample was generated, shape (n_samples,); such samples may
         not be split, because their likeness to real ones crosses every cut.
+    known
+        Part each sample has already, empty text for a new one, shape (n_samples,): its whole
+        study keeps that part, and new studies fill up what is lacking.
 
     Returns
     -------
@@ -97,7 +102,8 @@ def split_by_study(
     ShapeError
         If the lengths disagree.
     InvalidValueError
-        If the fractions are not three numbers >= 0 with a training share.
+        If the fractions are not three numbers >= 0 with a training share, or a study has
+        samples of two known parts.
     SelectionError
         If synthetic samples are among the rows.
 
@@ -128,6 +134,9 @@ def split_by_study(
     single = np.flatnonzero(n_carriers == 1)
     fixed = np.full(len(names), -1, np.int64)
     fixed[np.isin(np.arange(len(names)), amounts[:, single].nonzero()[0])] = 0
+    if known is not None:
+        kept = _parts_of_studies(known, owner, names)
+        fixed = np.where(kept >= 0, kept, fixed)
     study_parts = _assign(amounts, sizes, shares, fixed=fixed, rng=rng)
     keys = list(label_keys) if len(label_keys) else [str(k) for k in range(labels.shape[1])]
     report = _report(amounts, sizes, study_parts=study_parts, shares=shares, keys=keys)
@@ -169,6 +178,24 @@ def join_duplicates(studies: ArrayLike, contents: ArrayLike) -> NDArray[np.objec
     first = np.full(n_nodes, len(names))
     np.minimum.at(first, component[: len(names)], np.arange(len(names)))
     return np.asarray(names.astype(object)[first[component[owner]]])
+
+
+def _parts_of_studies(
+    known: ArrayLike, owner: NDArray[np.int64], names: NDArray[np.str_]
+) -> NDArray[np.int64]:
+    """Give the part each study has already, -1 for a new one."""
+    codes = pd.Index(PARTS).get_indexer(pd.Index(np.asarray(known, dtype=str)))
+    highest = np.full(len(names), -1)
+    np.maximum.at(highest, owner, codes)
+    is_torn = (codes >= 0) & (codes != highest[owner])
+    if is_torn.any():
+        torn = names[np.unique(owner[is_torn])]
+        msg = (
+            f"{len(torn)} studies have samples in two parts ({first_few(torn)}); "
+            "leave the new samples out or split all samples anew"
+        )
+        raise InvalidValueError(msg)
+    return np.asarray(highest, dtype=np.int64)
 
 
 def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
@@ -235,7 +262,8 @@ def _assign(
         # One study can serve training only, the second goes to the test.
         np.array([1, 3, 2])[wanted],
     )
-    parts = assign_studies(amounts, sizes, demand=demand, fixed=fixed, rng=rng)
+    places = np.append(np.searchsorted(wanted, np.arange(len(shares))), -1)
+    parts = assign_studies(amounts, sizes, demand=demand, fixed=places[fixed], rng=rng)
     return np.asarray(wanted[parts], dtype=np.int64)
 
 

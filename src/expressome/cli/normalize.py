@@ -22,6 +22,7 @@ RECIPES = ("log2-quantile-length", "log2-quantile", "log2-cpm", "tpm")
 DEFINITIONS = ("spliced", "union", "span")
 UNITS = ("kb", "bp")
 MISSING = ("median", "drop", "error")
+DTYPES = ("float32", "float16")
 
 
 class _Fractions(click.ParamType):  # type: ignore[type-arg]  # click's generic has no use here
@@ -93,6 +94,13 @@ class _Fractions(click.ParamType):  # type: ignore[type-arg]  # click's generic 
     default="median",
     show_default=True,
     help="Genes without length: median of their biotype, drop them, or stop.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    default="float32",
+    show_default=True,
+    help="How values are stored; float16 takes half the disk and keeps 3 digits.",
 )
 @out_option("The new atlas.")
 @overwrite_option

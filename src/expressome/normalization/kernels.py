@@ -4,7 +4,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["map_counts", "map_values", "sum_sorted_counts", "sum_sorted_values"]
+__all__ = [
+    "hash_counts",
+    "hash_values",
+    "map_counts",
+    "map_values",
+    "sum_sorted_counts",
+    "sum_sorted_values",
+]
 
 # Counts below this are ranked by counting, the few above it by sorting. The two
 # tables of 2^14 entries stay in a core's own cache; 99% of real counts are below.
@@ -137,3 +144,41 @@ def map_values(  # noqa: PLR0917 - compiled functions take positions only
                 g = order[position]
                 values[i, g] = np.float64(mean) / divisor[g]
             start = stop
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _mix(number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - inlined
+    """Spread every bit of a 64-bit number over all of them (SplitMix64)."""
+    number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return number ^ (number >> np.uint64(31))
+
+
+@numba.njit(nogil=True, cache=True)
+def hash_counts(counts: NDArray[np.uint32], gene_hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Sum the mixed (gene, count) pairs of each sample, modulo 2^64."""
+    n_samples, n_genes = counts.shape
+    total = np.zeros(n_samples, np.uint64)
+    for i in range(n_samples):
+        for g in range(n_genes):
+            if counts[i, g] > 0:
+                pair = gene_hashes[g] + np.uint64(counts[i, g]) * np.uint64(0x9E3779B97F4A7C15)
+                total[i] += _mix(pair)
+    return total
+
+
+@numba.njit(nogil=True, cache=True)
+def hash_values(
+    measurements: NDArray[np.float64], gene_hashes: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """Do the same for floats: whole numbers as `hash_counts`, others by their bits."""
+    n_samples, n_genes = measurements.shape
+    total = np.zeros(n_samples, np.uint64)
+    for i in range(n_samples):
+        bits = measurements[i].view(np.uint64)
+        for g in range(n_genes):
+            value = measurements[i, g]
+            if value > 0:
+                content = np.uint64(value) if value == np.floor(value) else bits[g]
+                total[i] += _mix(gene_hashes[g] + content * np.uint64(0x9E3779B97F4A7C15))
+    return total

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from expressome.archs4.reader import Compendium
 from expressome.atlas import AtlasWriter, write_block
+from expressome.atlas.schema import StoredType
 from expressome.atlas.shards import BLOCK_SAMPLES
 from expressome.blocks import TILE_SAMPLES
 from expressome.engine import Resources, map_blocks
+from expressome.normalization.fingerprints import fingerprint_counts
 from expressome.normalization.quantile import sum_sorted
 from expressome.normalization.recipe import Normalizer
 from expressome.normalization.rows import retile
@@ -51,6 +53,10 @@ class BlockJob:
         Where blocks are written.
     shown
         Whether a sample's distribution is recorded, shape (n_samples,).
+    gene_hashes
+        What `hash_genes` gave for the genes to read, shape (n_read,).
+    dtype
+        How values are stored.
     """
 
     compendium: Compendium
@@ -59,6 +65,8 @@ class BlockJob:
     normalizer: Normalizer
     folder: Path
     shown: NDArray[np.bool_]
+    gene_hashes: NDArray[np.uint64]
+    dtype: StoredType = "float32"
 
     @property
     def edges_after(self) -> NDArray[np.float64]:
@@ -75,7 +83,10 @@ def make_block(job: BlockJob, item: Item) -> dict[str, Any]:
     if counts is None:
         counts = job.compendium.counts(samples=rows, genes=job.columns)
     values = job.normalizer.apply(counts, genes=job.gene_ids)
-    record = write_block(job.folder, block, values=values, detected=_detect(job, counts))
+    record = write_block(
+        job.folder, block, values=values, detected=_detect(job, counts), dtype=job.dtype
+    )
+    record["counts_hash"] = fingerprint_counts(counts, job.gene_hashes)
     picked = np.flatnonzero(job.shown[rows])
     record["before"] = [_histogram(np.log2(1.0 + counts[i]), _EDGES_BEFORE) for i in picked]
     divisor = job.normalizer.divisor
