@@ -47,7 +47,7 @@ class PageFigure {
       plot.layout.margin.l = Math.min(plot.layout.margin.l, 40);
       plot.layout.margin.r = Math.min(plot.layout.margin.r, 12);
     }
-    const settings = { responsive: true, displayModeBar: false, displaylogo: false, showTips: false };
+    const settings = { responsive: true, displayModeBar: false, displaylogo: false, showTips: false, ...this.settings };
     Plotly.react(this.place, plot.data, plot.layout, settings);
     if (!this.isDrawn) this.place.on("plotly_click", (event) => this.onClick && this.onClick(event.points[0]));
     this.isDrawn = true;

@@ -1,0 +1,1 @@
+"""The explorer: a local web page and JSON API over an atlas."""

@@ -1,0 +1,175 @@
+// The map of samples: density first, points on zoom; coloured by label, study, gene or confidence.
+import { ask, baseLayout, colours, count, figure, h, plain, plural, sampleUrl, table } from "./parts.js";
+
+const OTHER = new Set(["other", "no label"]);
+
+function categoryColour(picture, k) {
+  const name = picture.categories[k];
+  if (!OTHER.has(name)) return colours.categories[k % colours.categories.length];
+  return name === "no label" ? colours.grid : colours.muted;
+}
+
+function sizes(picture, indices) {
+  if (picture.kind === "points") return picture.n_samples > 800 ? 6 : 8;
+  const most = Math.max(...picture.n);
+  return indices.map((i) => 3 + 9 * Math.sqrt(picture.n[i] / most));
+}
+
+function trace(picture, indices, marker, name, symbol = "circle") {
+  const points = picture.kind === "points";
+  return {
+    type: "scatter", mode: "markers", name: plain(name),
+    x: indices.map((i) => picture.x[i]), y: indices.map((i) => picture.y[i]),
+    marker: { size: sizes(picture, indices), symbol, opacity: points ? 0.85 : 0.95, line: { width: 0 }, ...marker },
+    customdata: points ? indices.map((i) => picture.samples[i]) : undefined,
+    text: indices.map((i) => points ? `${plain(picture.samples[i])}<br>${plain(picture.texts[i])}` : plural(picture.n[i], "sample")),
+    hovertemplate: `%{text}<extra>${plain(name)}</extra>`,
+  };
+}
+
+function traces(picture) {
+  const all = picture.x.map((_, i) => i);
+  if (picture.categories.length) {
+    // Grey ones first: they must not cover the others.
+    const order = picture.categories.map((_, k) => k).sort((a, b) => OTHER.has(picture.categories[b]) - OTHER.has(picture.categories[a]) || a - b);
+    return order.map((k) => trace(picture, all.filter((i) => picture.value[i] === k), { color: categoryColour(picture, k) }, picture.categories[k],
+      OTHER.has(picture.categories[k]) || picture.kind === "density" ? "circle" : colours.symbols[k % colours.symbols.length])).filter((one) => one.x.length);
+  }
+  const scale = colours.sequential.map((colour, k) => [k / (colours.sequential.length - 1), colour]);
+  const isDensity = !picture.color;
+  const value = (i) => isDensity ? Math.log10(picture.n[i]) : picture.value[i];
+  const known = all.filter((i) => value(i) !== null).sort((a, b) => value(a) - value(b));
+  const missing = all.filter((i) => value(i) === null);
+  const bar = isDensity && picture.kind === "points" ? { color: colours.categories[0] } : {
+    color: known.map(value), colorscale: scale.slice(1), line: { width: 0 },
+    colorbar: { title: { text: isDensity ? "samples, log10" : plain(picture.color), side: "right" }, thickness: 12, len: 0.7, outlinewidth: 0 },
+  };
+  const found = [trace(picture, known, bar, picture.color || "samples")];
+  if (missing.length) found.unshift(trace(picture, missing, { color: colours.grid }, "not measured"));
+  return found.map((one) => ({ ...one, showlegend: false }));
+}
+
+export function mapPlot(picture, { marks = [], height = 620 } = {}) {
+  const data = traces(picture);
+  if (marks.length) {
+    data.push({
+      type: "scatter", mode: "markers+text", name: "chosen", x: marks.map((one) => one.place[0]), y: marks.map((one) => one.place[1]),
+      text: marks.length > 12 ? undefined : marks.map((one) => plain(one.name)), textposition: "top center",
+      marker: { symbol: "x", size: 14, color: colours.categories[4], line: { width: 2, color: "#ffffff" } },
+      hovertext: marks.map((one) => plain(one.name)), hoverinfo: "text", textfont: { size: 13 },
+    });
+  }
+  const [x0, x1, y0, y1] = picture.box;
+  const axis = { showticklabels: false, ticks: "", showgrid: false, title: { text: "" }, showline: false };
+  const layout = baseLayout({
+    height, dragmode: "pan", hovermode: "closest",
+    xaxis: { ...axis, range: [x0, x1] }, yaxis: { ...axis, range: [y0, y1] },
+    legend: { orientation: "h", y: -0.02, yanchor: "top", x: 0, itemsizing: "constant" },
+  });
+  layout.margin = { l: 8, r: 8, t: 8, b: 8 };
+  return { data, layout };
+}
+
+export function mapTsv(picture) {
+  const named = picture.categories.length ? picture.value.map((k) => picture.categories[k]) : picture.value;
+  const columns = { x: picture.x, y: picture.y, samples: picture.n };
+  if (picture.color) columns[picture.color] = named;
+  return picture.kind === "points" ? { sample: picture.samples, ...columns, description: picture.texts } : columns;
+}
+
+export function mapText(picture) {
+  const how = picture.kind === "points" ? "one mark per sample" : "one mark per square, larger with more samples; zoom in for single samples";
+  return `${plural(picture.n_samples, "sample")} in view, ${how}.`;
+}
+
+function inView(picture) {
+  if (picture.kind === "points") {
+    return table("in-view", "Samples in view", [
+      { title: "sample", value: (i) => picture.samples[i], link: (i) => sampleUrl(picture.samples[i]) },
+      { title: "description", value: (i) => picture.texts[i] },
+      ...(picture.color ? [{ title: picture.color, kind: picture.categories.length ? "text" : "number",
+        value: (i) => picture.categories.length ? picture.categories[picture.value[i]] : picture.value[i] }] : []),
+    ], picture.x.map((_, i) => i));
+  }
+  const n = new Map();
+  picture.n.forEach((m, i) => {
+    const name = picture.categories.length ? picture.categories[picture.value[i]] : "samples";
+    n.set(name, (n.get(name) ?? 0) + m);
+  });
+  return table("in-view", "Samples in view, by the most frequent group of each square", [
+    { title: "group", value: ([name]) => name },
+    { title: "samples", kind: "integer", value: ([, m]) => m },
+  ], [...n]);
+}
+
+export async function showMap({ query, facts, replace }) {
+  const state = { color: query.get("color") ?? (facts.n_labels ? "label" : "study"), box: ["x0", "x1", "y0", "y1"].map((name) => query.get(name)), mark: query.get("mark") };
+  const address = () => {
+    const values = new URLSearchParams({ color: state.color });
+    if (state.mark) values.set("mark", state.mark);
+    if (state.box.every((bound) => bound !== null)) ["x0", "x1", "y0", "y1"].forEach((name, k) => values.set(name, state.box[k]));
+    return values;
+  };
+  let picture = await ask(`/api/map?${address()}`);
+  const marked = state.mark ? await ask(`/api/samples/${encodeURIComponent(state.mark)}`) : null;
+  const marks = marked ? [{ name: marked.sample, place: marked.place }] : [];
+  const drawn = figure("map", {
+    title: "Map of samples", caption: "Near samples have similar expression; distances between far groups mean little.",
+    text: mapText(picture), plot: mapPlot(picture, { marks }), tsv: mapTsv(picture), settings: { scrollZoom: true, doubleClick: false },
+  });
+  const tablePlace = h("div", {}, inView(picture));
+  let timer = 0, number = 0;
+
+  async function renew() {
+    const own = ++number;
+    const next = await ask(`/api/map?${address()}`);
+    if (own !== number) return;
+    picture = next;
+    replace(`/map?${address()}`);
+    drawn.show(mapPlot(picture, { marks }), mapTsv(picture), mapText(picture));
+    tablePlace.replaceChildren(inView(picture));
+    document.getElementById("status").textContent = mapText(picture);
+  }
+  function look(box) {
+    state.box = box.map((bound) => Number(bound).toPrecision(5));
+    clearTimeout(timer);
+    timer = setTimeout(renew, 180);
+  }
+  function zoom(factor) {
+    const [x0, x1, y0, y1] = picture.box;
+    const grow = (low, high) => [(low + high) / 2 - (high - low) / 2 * factor, (low + high) / 2 + (high - low) / 2 * factor];
+    look([...grow(x0, x1), ...grow(y0, y1)]);
+  }
+  drawn.onClick = (point) => point.customdata && window.dispatchEvent(new CustomEvent("go", { detail: sampleUrl(point.customdata) }));
+  drawn.onDrawn = () => drawn.place.on("plotly_relayout", (change) => {
+    if (change["xaxis.range[0]"] === undefined && change["yaxis.range[0]"] === undefined) return;
+    const { xaxis, yaxis } = drawn.place.layout;
+    look([...xaxis.range, ...yaxis.range]);
+  });
+
+  const special = { label: "label", study: "study", density: "density only", ...(facts.has_model ? { confidence: "confidence of the model" } : {}) };
+  const isOwn = !(state.color in special);
+  const [kind, ...rest] = state.color.split(":");
+  const gene = h("input", { type: "search", id: "map-gene", size: 12, autocomplete: "off", spellcheck: "false", value: kind === "gene" ? rest.join(":") : "" });
+  const choose = (color) => window.dispatchEvent(new CustomEvent("go", { detail: `/map?${new URLSearchParams({ ...Object.fromEntries(address()), color })}` }));
+  const select = h("select", { id: "map-color", onchange: (event) => choose(event.target.value) },
+    Object.entries(special).map(([value, name]) => h("option", { value, selected: value === state.color }, name)),
+    isOwn ? h("option", { value: state.color, selected: true }, kind === "gene" ? picture.color : state.color) : null,
+    facts.labels.length ? h("optgroup", { label: "one label against the others" }, facts.labels.map(({ key }) => h("option", { value: `label:${key}` }, key))) : null);
+  return {
+    title: "Map",
+    content: [
+      h("h1", {}, "Map of samples"),
+      h("p", { class: "lead" }, `${plural(facts.n_samples, "sample")}. Drag to move, turn the wheel or use the buttons to zoom, click a sample to open it.`),
+      h("div", { class: "controls" },
+        h("label", { for: "map-color" }, "Colour by", select),
+        h("form", { onsubmit: (event) => { event.preventDefault(); if (gene.value.trim()) choose(`gene:${gene.value.trim()}`); } },
+          h("label", { for: "map-gene" }, "or by a gene", h("span", { class: "group" }, gene, h("button", {}, "Colour")))),
+        h("div", { class: "group", role: "group", "aria-label": "Zoom" },
+          h("button", { type: "button", onclick: () => zoom(0.5) }, "Zoom in"),
+          h("button", { type: "button", onclick: () => zoom(2) }, "Zoom out"),
+          h("button", { type: "button", onclick: () => { state.box = [null, null, null, null]; renew(); } }, "Whole map"))),
+      h("div", { class: "stack" }, drawn.element, tablePlace),
+    ],
+  };
+}
