@@ -307,7 +307,8 @@ def test_a_repeated_sample_id_is_an_error(tmp_path):
     compendium = open_archs4(make_archs4(tmp_path / "x.h5", samples=samples))
 
     with pytest.raises(IdentifierError, match=r"1 of 3 sample ids occur more than once \(GSM1\)"):
-        compendium.counts([0])
+        compendium.counts(["GSM1"])
+    assert compendium.counts([2]).shape == (1, 8)
 
 
 def test_a_file_with_nothing_but_ids_opens(tmp_path):

@@ -246,7 +246,7 @@ def undo_filters(
         if mask & 1 << i:
             continue
         if filters[i] == _DEFLATE:
-            raw = _inflate(raw, zlib.MAX_WBITS, n_bytes)
+            raw = _inflate(raw, zlib.MAX_WBITS, n_bytes + 1)
         else:
             raw = _unshuffle(raw, itemsize)
     if len(raw) != n_bytes:

@@ -60,6 +60,18 @@ def _to_selector(positions: NDArray[np.int64]) -> Selector:
     return positions
 
 
+def _cut_span(span: slice, chunk_length: int) -> list[AxisPart]:
+    """Cut consecutive positions where chunks end."""
+    start, stop = int(span.start), int(span.stop)
+    parts = []
+    for chunk in range(start // chunk_length, -(-stop // chunk_length)):
+        origin = chunk * chunk_length
+        first, last = max(start, origin), min(stop, origin + chunk_length)
+        inside, outside = slice(first - origin, last - origin), slice(first - start, last - start)
+        parts.append(AxisPart(chunk, inside, outside))
+    return parts
+
+
 def plan_axis(positions: NDArray[np.int64], chunk_length: int) -> list[AxisPart]:
     """Sort positions into the chunks that hold them.
 
@@ -82,6 +94,8 @@ def plan_axis(positions: NDArray[np.int64], chunk_length: int) -> list[AxisPart]
     """
     if len(positions) == 0:
         return []
+    if isinstance(span := _to_selector(positions), slice):
+        return _cut_span(span, chunk_length)
     order = np.argsort(positions, kind="stable")
     ordered = positions[order]
     chunks = ordered // chunk_length

@@ -333,9 +333,9 @@ class Compendium:
         self, samples: Request, genes: Request
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Turn a request into positions on both axes."""
-        ids = self.sample_ids
+        # Ids and names are read only where they are asked for.
+        ids = pd.RangeIndex(self.n_samples) if is_positional(samples) else self.sample_ids
         rows = to_positions(samples, ids, f"samples of {self.path.name}")
-        # Gene names are read only where they are asked for.
         keys = pd.RangeIndex(self.n_genes) if is_positional(genes) else self.genes.index
         return rows, to_positions(genes, keys, f"genes of {self.path.name}")
 
