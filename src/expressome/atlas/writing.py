@@ -33,7 +33,7 @@ from expressome.atlas.shards import (
 from expressome.errors import AtlasError, ExpressomeError, InvalidValueError
 from expressome.manifest import hash_file
 from expressome.outputs import check_output, partial_path, remove_path, replace_path
-from expressome.results import LabelMatrix
+from expressome.results import LabelMatrix, to_json
 
 __all__ = ["AtlasWriter", "create_atlas", "write_block"]
 
@@ -209,7 +209,7 @@ class AtlasWriter:
             for array in ARRAYS
         }
         with anndata_writer() as write:
-            write(root, f"{SECTION}/description", json.dumps(text, ensure_ascii=False))
+            write(root, f"{SECTION}/description", to_json(text))
             write(root, f"{SECTION}/normalizer", dict(normalizer))
             write(root, f"{SECTION}/distributions", dict(distributions))
             write(root, f"{SECTION}/checksums_x", checksums["X"])
