@@ -15,7 +15,7 @@ export async function showOverview({ facts }) {
         [count(facts.n_genes), "genes"], [count(facts.n_labels), "labels"],
       ]),
       h("section", { class: "part", "aria-label": "Map and labels" }, h("div", { class: "columns" },
-        h("div", { class: "stack" }, facts.has_map ? await smallMap([], "Near samples have similar expression.") : null),
+        h("div", { class: "stack" }, facts.has_map ? await smallMap([], "Near samples have similar expression.", "Map of samples") : null),
         h("div", { class: "stack" }, facts.n_labels ? labelsTable(facts) : null))),
     ],
   };

@@ -12,7 +12,7 @@ function writeMetric(gene, name) {
   const value = gene.metrics[name];
   if (value === null || value === undefined) return null;
   const rank = gene.metrics[`rank_${name}`];
-  const text = typeof value === "number" ? (Number.isInteger(value) ? count(value) : three.format(value)) : value;
+  const text = typeof value === "number" ? (Number.isInteger(value) ? count(value) : three.format(value)) : value.replaceAll("_", " ");
   return rank ? `${text} (rank ${count(rank)} of ${count(gene.n_genes)})` : text;
 }
 
@@ -29,8 +29,8 @@ function drawViolins(gene, all) {
     return {
       type: "violin", orientation: "h", x: one.quantiles, y0: plain(name), name: plain(kind.replaceAll("_", " ")), legendgroup: kind, showlegend: first,
       line: { color: colour, width: 1.5 }, fillcolor: colour, opacity: 0.75, points: false, spanmode: "hard",
-      scalemode: "width", width: 0.85, box: { visible: true, width: 0.18 }, meanline: { visible: false },
-      hoverinfo: "text", hovertext: "", text: "", hoveron: "violins",
+      scalemode: "width", width: 0.85, box: { visible: true, width: 0.22, fillcolor: "rgba(255, 255, 255, 0.6)", line: { color: colours.text, width: 1 } }, meanline: { visible: false },
+      hoverinfo: "x", hoveron: "violins",
     };
   });
   const labels = shown.map((one) => plain(one.label || NO_LABEL));
@@ -39,7 +39,7 @@ function drawViolins(gene, all) {
     xaxis: { title: { text: gene.unit } },
     yaxis: { categoryorder: "array", categoryarray: [...labels].reverse(), range: [-0.7, labels.length - 0.3], type: "category", showgrid: false },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    violingap: 0, violinmode: "overlay", hovermode: false,
+    violingap: 0, violinmode: "overlay", hovermode: "closest",
   });
   layout.margin.t = 36;
   return { data, layout };

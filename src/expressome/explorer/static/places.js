@@ -35,13 +35,14 @@ function traces(picture) {
     return order.map((k) => trace(picture, all.filter((i) => picture.value[i] === k), { color: categoryColour(picture, k) }, picture.categories[k],
       OTHER.has(picture.categories[k]) || picture.kind === "density" ? "circle" : colours.symbols[k % colours.symbols.length])).filter((one) => one.x.length);
   }
-  const scale = colours.sequential.map((colour, k) => [k / (colours.sequential.length - 1), colour]);
+  // Without the palest colour, which would not show on the card.
+  const scale = colours.sequential.slice(1).map((colour, k, shown) => [k / (shown.length - 1), colour]);
   const isDensity = !picture.color;
   const value = (i) => isDensity ? Math.log10(picture.n[i]) : picture.value[i];
   const known = all.filter((i) => value(i) !== null).sort((a, b) => value(a) - value(b));
   const missing = all.filter((i) => value(i) === null);
   const bar = isDensity && picture.kind === "points" ? { color: colours.categories[0] } : {
-    color: known.map(value), colorscale: scale.slice(1), line: { width: 0 },
+    color: known.map(value), colorscale: scale, line: { width: 0 },
     colorbar: { title: { text: isDensity ? "samples, log10" : plain(picture.color), side: "right" }, thickness: 12, len: 0.7, outlinewidth: 0 },
   };
   const found = [trace(picture, known, bar, picture.color || "samples")];
@@ -53,7 +54,7 @@ export function mapPlot(picture, { marks = [], height = 620 } = {}) {
   const data = traces(picture);
   if (marks.length) {
     data.push({
-      type: "scatter", mode: "markers+text", name: "chosen", x: marks.map((one) => one.place[0]), y: marks.map((one) => one.place[1]),
+      type: "scatter", mode: "markers+text", name: "marked", x: marks.map((one) => one.place[0]), y: marks.map((one) => one.place[1]),
       text: marks.length > 12 ? undefined : marks.map((one) => plain(one.name)), textposition: "top center",
       marker: { symbol: "x", size: 14, color: colours.categories[4], line: { width: 2, color: "#ffffff" } },
       hovertext: marks.map((one) => plain(one.name)), hoverinfo: "text", textfont: { size: 13 },

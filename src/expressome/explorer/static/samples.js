@@ -60,17 +60,17 @@ export function answerCard(prediction, { level = "h2", note = null } = {}) {
     h(level, {}, "What the model says"),
     h("p", { class: "answer" }, prediction.label, " ", prediction.unknown ? h("span", { class: "chip unsure" }, "unknown") : null),
     h("p", {}, `Confidence ${prediction.confidence.toFixed(2)}`, prediction.labels.length ? ` · labels: ${prediction.labels.join(", ")}` : ""),
-    prediction.reason ? h("p", { class: "note" }, prediction.unknown ? "Called unknown: " : "Note: ", prediction.reason, ".") : null,
-    note ? h("p", { class: "note" }, note) : null,
+    prediction.reason ? h("p", { class: "remark" }, prediction.unknown ? "Called unknown: " : "Note: ", prediction.reason, ".") : null,
+    note ? h("p", { class: "remark" }, note) : null,
     h("dl", { class: "bars", "aria-label": "Probabilities" }, bars.map((one) => h("div", {}, h("dt", {}, one.label),
       h("dd", {}, h("progress", { max: 1, value: one.probability, "aria-label": `Probability of ${one.label}` }), h("span", { class: "number" }, one.probability.toFixed(3)))))));
 }
 
-export async function smallMap(marks, text) {
+export async function smallMap(marks, text, title = "Place on the map") {
   const picture = await ask("/api/map?color=label").catch(() => null);
   if (!picture) return null;
   return figure("place", {
-    title: "Place on the map", caption: text, text: mapText(picture),
+    title, caption: text, text: mapText(picture),
     plot: mapPlot(picture, { marks, height: 420 }), tsv: mapTsv(picture),
   }).element;
 }

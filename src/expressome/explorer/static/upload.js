@@ -67,7 +67,7 @@ export async function showAnswer({ parts, recall, query, facts }) {
       h("h1", {}, answer.name),
       h("p", { class: "lead" }, `${plural(answer.n_samples, "sample")} of ${plural(answer.n_genes, "gene")}. ${missing}`,
         "This address works until the explorer is stopped or 32 further tables were read. ", h("a", { href: "/upload" }, "Another table")),
-      answer.notes.map((note) => h("p", { class: "note" }, note)),
+      answer.notes.map((note) => h("p", { class: "remark" }, note)),
       h("section", { class: "part", "aria-label": "Answers" }, table("answers", "Samples of the table", columns, answer.samples)),
       chosen ? h("section", { class: "part" }, h("h2", {}, chosen.sample), h("div", { class: "columns" },
         h("div", { class: "stack" }, marks.length ? await smallMap(marks, "Crosses are the samples of the table.") : null),
