@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from expressome.engine import Resources, map_blocks
-from expressome.errors import ClusterError, InvalidValueError
+from expressome.errors import InvalidValueError
 
 
 def double(value):
@@ -52,25 +52,9 @@ def test_a_stage_draws_the_same_numbers_whatever_others_draw():
     ("options", "message"),
     [
         ({"workers": 0}, "workers is 0"),
-        ({"cluster": "somewhere"}, "write tcp://host:port or local:N"),
         ({"memory_bytes": 5}, "below 64MiB"),
     ],
 )
 def test_resources_no_run_could_use_are_refused(options, message):
     with pytest.raises(InvalidValueError, match=message):
         Resources(**options)
-
-
-def test_a_scheduler_that_does_not_answer_is_named():
-    resources = Resources(cluster="tcp://127.0.0.1:9")
-
-    with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        list(map_blocks(double, [1], resources=resources))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_processes_give_what_threads_give():
-    results = list(map_blocks(abs, [-1, 2, -3], resources=Resources(cluster="local:2")))
-
-    assert results == [1, 2, 3]

@@ -9,6 +9,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "expressome"
 COMMON = {
     "addresses",
     "blocks",
+    "clusters",
     "engine",
     "errors",
     "manifest",
@@ -52,8 +53,8 @@ LIBRARIES = {
     "starlette": {"explorer"},
     "uvicorn": {"explorer"},
     "sklearn": {"classification", "normalization", "augmentation", "pipeline"},
-    "distributed": {"engine"},
-    "dask": {"engine"},
+    "distributed": {"clusters"},
+    "dask": {"clusters"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 

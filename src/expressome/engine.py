@@ -2,19 +2,22 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
 from expressome.blocks import parse_memory
-from expressome.errors import ClusterError, InvalidValueError, MissingExtraError
+from expressome.clusters import ClusterPool, check_address, open_cluster
+from expressome.errors import InvalidValueError
 from expressome.metering import current_meter
 
-__all__ = ["Progress", "Resources", "ignore_progress", "map_blocks"]
+__all__ = ["Progress", "Resources", "hold_cluster", "ignore_progress", "map_blocks"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -80,9 +83,8 @@ class Resources:
         if self.workers is not None and self.workers < 1:
             msg = f"workers is {self.workers}; at least 1 is needed"
             raise InvalidValueError(msg)
-        if self.cluster is not None and not self.cluster.startswith(("tcp://", "tls://", "local:")):
-            msg = f"cluster is {self.cluster!r}; write tcp://host:port or local:N"
-            raise InvalidValueError(msg)
+        if self.cluster is not None:
+            check_address(self.cluster)
 
     @property
     def n_workers(self) -> int:
@@ -92,6 +94,11 @@ class Resources:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
+
+    @property
+    def here(self) -> "Resources":
+        """The same without the cluster: for arrays that this process holds already."""
+        return replace(self, cluster=None)
 
     def rng(self, stage: str) -> np.random.Generator:
         """Give the random generator of one named stage.
@@ -110,49 +117,42 @@ class Resources:
         return np.random.default_rng([self.seed, *stage.encode()])
 
 
-@contextmanager
-def _dask_client(cluster: str) -> Iterator[Any]:
-    """Connect to a scheduler, or start processes here."""
-    try:
-        import distributed
-    except ImportError:
-        msg = (
-            "a cluster needs dask and distributed; install them with: "
-            "pip install 'expressome[cluster]'"
-        )
-        raise MissingExtraError(msg) from None
-    library: Any = distributed
-    local = None
-    try:
-        if cluster.startswith("local:"):
-            n_processes = int(cluster.removeprefix("local:"))
-            local = library.LocalCluster(
-                n_workers=n_processes, threads_per_worker=1, dashboard_address=None
-            )
-        client = library.Client(local or cluster, timeout=10)
-    except (OSError, ValueError) as error:
-        msg = (
-            f"no Dask scheduler answers at {cluster}; "
-            "start one with `dask scheduler` or check the address"
-        )
-        raise ClusterError(msg) from error
-    try:
-        yield client
-    finally:
-        client.close()
-        if local is not None:
-            local.close()
+# Clusters that a run holds open, so that its passes need not connect anew.
+_held: ContextVar[Mapping[str, ClusterPool]] = ContextVar("held", default=MappingProxyType({}))
 
 
 @contextmanager
-def _pool(resources: Resources) -> Iterator[Any]:
-    """Open threads or a cluster client."""
-    if resources.cluster is not None:
-        with _dask_client(resources.cluster) as client:
-            yield client
-    else:
-        with ThreadPoolExecutor(resources.n_workers, thread_name_prefix="expressome") as threads:
-            yield threads
+def hold_cluster(resources: Resources) -> Iterator[None]:
+    """Connect to the cluster once for all the passes of a run.
+
+    Parameters
+    ----------
+    resources
+        Names the cluster; nothing is done where it names none.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler cannot be reached.
+    MissingExtraError
+        If a cluster is asked for and Dask is not installed.
+
+    Examples
+    --------
+    >>> with hold_cluster(Resources(workers=1)):
+    ...     list(map_blocks(abs, [-1], resources=Resources(workers=1)))
+    [1]
+    """
+    address, held = resources.cluster, _held.get()
+    if address is None or address in held:
+        yield
+        return
+    with open_cluster(address) as pool:
+        token = _held.set({**held, address: pool})
+        try:
+            yield
+        finally:
+            _held.reset(token)
 
 
 def map_blocks(
@@ -192,12 +192,18 @@ def map_blocks(
     >>> list(map_blocks(abs, [-1, -2, 3], resources=Resources(workers=2)))
     [1, 2, 3]
     """
+    if resources.cluster is not None:
+        with ExitStack() as stack:
+            held = _held.get().get(resources.cluster)
+            pool = held or stack.enter_context(open_cluster(resources.cluster))
+            yield from pool.map(function, items, n_ahead)
+        return
     limit = n_ahead or 2 * resources.n_workers
     waiting: deque[Future[Result]] = deque()
-    with _pool(resources) as pool:
+    with ThreadPoolExecutor(resources.n_workers, thread_name_prefix="expressome") as threads:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                waiting.append(threads.submit(function, item))
                 if len(waiting) >= limit:
                     yield waiting.popleft().result()
             while waiting:
