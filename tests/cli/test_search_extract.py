@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from tests.support.build import make_archs4, make_genes, make_samples
+from tests.support.terminal import messages_of
 
 from expressome.cli import extract as extract_command
 from expressome.cli.main import cli
@@ -40,13 +41,13 @@ def test_search_prints_ranked_samples_as_tsv(path):
         f"GSM2\tGSE1\t{table['score'].iloc[0]:.4f}\tliver liver\tx\t",
         f"GSM1\tGSE1\t{table['score'].iloc[1]:.4f}\tadult liver\tx\t",
     ]
-    assert result.stderr == "2 of 3 samples found are shown\n"
+    assert messages_of(result) == "2 of 3 samples found are shown\n"
 
 
 def test_search_that_finds_nothing_prints_the_header_alone(path):
     result = call("search", path, "zebrafish")
 
-    assert (result.exit_code, result.stderr) == (0, "0 of 0 samples found are shown\n")
+    assert (result.exit_code, messages_of(result)) == (0, "0 of 0 samples found are shown\n")
     assert result.stdout == "sample\tseries\tscore\ttitle\tsource\tcharacteristics\n"
 
 
@@ -69,7 +70,7 @@ def test_search_is_narrowed_by_fields(path, query, conditions, found, option):
 
     shown = [line.split("\t")[0] for line in result.stdout.splitlines()[1:]]
     assert sorted(shown) == found
-    assert result.stderr == f"{len(found)} of {len(found)} samples found are shown\n"
+    assert messages_of(result) == f"{len(found)} of {len(found)} samples found are shown\n"
 
 
 def test_a_regular_expression_over_few_and_over_all_samples_agrees(tmp_path):
@@ -131,7 +132,7 @@ def test_extract_prints_what_was_not_found(path, tmp_path):
             "n_chosen": 3,
         },
     }
-    assert result.stderr == (
+    assert messages_of(result) == (
         "warning: 2 of 4 samples and series asked for are not in x.h5 (GSM99, GSE77); "
         "the other choices give 3 samples\n"
     )
@@ -169,7 +170,7 @@ def test_inspect_tells_whether_ids_and_symbols_agree(tmp_path):
         shares.append(json.loads(call("inspect", path).stdout)["ensembl_symbol_agreement"])
 
     assert shares == [1.0, 0.0]
-    warned = call("extract", path, "--out", tmp_path / "y.h5").stderr
+    warned = messages_of(call("extract", path, "--out", tmp_path / "y.h5"))
     assert warned == (
         "warning: in 1.h5 the Ensembl id and the symbol of a row mean the same gene in only 0% of "
         "the genes compared (at most 2,000, spread over its 60): the two columns are not of the "

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from scipy import sparse
 from sklearn.decomposition import PCA
 from tests.support.build import make_archs4, make_counts, make_genes, make_samples
+from tests.support.terminal import messages_of
 
 from expressome.annotation.multihot import write_labels
 from expressome.atlas import open_atlas
@@ -457,7 +458,7 @@ def test_command_prints_the_summary_only(folder, parts, tmp_path):
     figures = json.loads(result.stdout)
     assert figures["verb"] == "report"
     assert figures["report"] == str(tmp_path / "r.html")
-    assert result.stderr == ""
+    assert messages_of(result) == ""
 
 
 def test_command_ends_with_one_line_on_bad_input(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from expressome.cli.messages import messages
 from expressome.cli.options import expected_failures, overwrite_option, resource_options
 from expressome.engine import Resources
 
@@ -27,11 +28,8 @@ __all__ = ["demo"]
 )
 @overwrite_option
 @resource_options
-@click.pass_context
 @expected_failures
-def demo(
-    ctx: click.Context, out: Path, samples: int, overwrite: bool, resources: Resources
-) -> None:
+def demo(out: Path, samples: int, overwrite: bool, resources: Resources) -> None:
     """Simulate a compendium and do the whole job on it, to a report.
 
     The data are simulated from real tissue profiles (Human Protein Atlas, TCGA,
@@ -44,14 +42,12 @@ def demo(
     """
     from expressome import pipeline
 
-    quiet = bool((ctx.obj or {}).get("quiet"))
-    if not quiet:
-        click.echo("simulated data: no sample in this demo exists", err=True)
+    messages.say("simulated data: no sample in this demo exists")
     summary = pipeline.demo(
         out=out,
         samples=samples,
         overwrite=overwrite,
         resources=resources,
-        announce=lambda line: None if quiet else click.echo(line, err=True),
+        announce=lambda line: messages.say(line, event="stage"),
     )
     click.echo(summary.to_json())

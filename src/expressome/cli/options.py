@@ -12,8 +12,11 @@ import click
 
 from expressome.addresses import is_url
 from expressome.blocks import parse_memory
-from expressome.engine import Progress, Resources
+from expressome.cli.messages import messages, summarize
+from expressome.cli.progress import choose_listener
+from expressome.engine import Resources
 from expressome.errors import ExpressomeError
+from expressome.metering import meter_run
 
 __all__ = [
     "INPUT",
@@ -64,54 +67,6 @@ class _InputFile(click.ParamType):  # type: ignore[type-arg]
 INPUT = _InputFile()
 
 
-def _progress_drawer(*, quiet: bool) -> Progress:
-    """Draw bars on a terminal, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        return lambda _stage, _n_done, _n_total: None
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    class Amount(ProgressColumn):
-        """Things done of all, or bytes where a stage counts those."""
-
-        def render(self, task: Any) -> Any:  # noqa: ANN401
-            is_bytes = task.description.endswith("bytes")
-            return (DownloadColumn() if is_bytes else MofNCompleteColumn()).render(task)
-
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        Amount(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    tasks: dict[str, Any] = {}
-
-    def draw(stage: str, n_done: int, n_total: int) -> None:
-        if stage not in tasks:
-            bars.start()
-            tasks[stage] = bars.add_task(stage, total=n_total)
-        bars.update(tasks[stage], completed=n_done, total=n_total)
-        if n_done >= n_total:
-            bars.remove_task(tasks.pop(stage))
-            if not tasks:
-                bars.stop()
-
-    context = click.get_current_context(silent=True)
-    if context is not None:
-        context.call_on_close(bars.stop)
-    return draw
-
-
 def resource_options(command: Command) -> Command:
     """Add --memory, --workers, --cluster and --seed as one ``resources``."""
 
@@ -143,10 +98,8 @@ def resource_options(command: Command) -> Command:
         seed: int,
         **options: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        context = click.get_current_context()
-        quiet = bool((context.obj or {}).get("quiet", False))
         try:
-            resources = Resources(memory, workers, cluster, seed, _progress_drawer(quiet=quiet))
+            resources = Resources(memory, workers, cluster, seed, choose_listener(messages))
         except ExpressomeError as error:
             raise click.UsageError(str(error)) from None
         return command(*arguments, resources=resources, **options)
@@ -191,7 +144,19 @@ def _show_warning(
     _file: TextIO | None = None,
     _line: str | None = None,
 ) -> None:
-    click.echo(f"warning: {_translate(str(message))}", err=True)
+    text = _translate(str(message))
+    messages.say(text if messages.as_json else f"warning: {text}", event="warning", level="warning")
+
+
+def _show_error(error: Exception, text: str) -> None:
+    """Say what failed, with what the layers in between knew."""
+    notes = [_translate(note) for note in getattr(error, "__notes__", [])]
+    if messages.as_json:
+        kind = type(error).__name__
+        messages.say(text, event="error", level="error", error=kind, notes=notes)
+        return
+    for line in (f"error: {text}", *(f"  {note}" for note in notes)):
+        messages.say(line, level="error")
 
 
 def expected_failures(command: Command) -> Command:
@@ -205,7 +170,8 @@ def expected_failures(command: Command) -> Command:
     Returns
     -------
     Callable
-        The same command; warnings of the library become plain lines.
+        The same command; warnings of the library become plain lines, and a line at
+        the end says what it took.
     """
 
     @functools.wraps(command)
@@ -217,20 +183,19 @@ def expected_failures(command: Command) -> Command:
                 warnings.simplefilter("ignore")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             try:
-                return command(*arguments, **options)
-            except ExpressomeError as error:
+                with meter_run(str(context.info_name)) as meter:
+                    result = command(*arguments, **options)
+            except BrokenPipeError:
+                raise
+            except (ExpressomeError, OSError) as error:
                 if state.get("debug"):
-                    click.echo(traceback.format_exc(), err=True)
-                click.echo(f"error: {_translate(str(error))}", err=True)
-                for note in getattr(error, "__notes__", []):
-                    click.echo(f"  {_translate(note)}", err=True)
+                    messages.say(traceback.format_exc(), event="trace", level="error")
+                text = _translate(str(error))
+                if not isinstance(error, ExpressomeError):
+                    text = f"{text}; check the path, its permissions and the free space"
+                _show_error(error, text)
                 raise click.exceptions.Exit(1) from None
-            except OSError as error:
-                if state.get("debug"):
-                    click.echo(traceback.format_exc(), err=True)
-                click.echo(
-                    f"error: {error}; check the path, its permissions and the free space", err=True
-                )
-                raise click.exceptions.Exit(1) from None
+        summarize(meter)
+        return result
 
     return wrapper

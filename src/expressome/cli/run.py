@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from expressome.cli.messages import messages
 from expressome.cli.options import (
     dry_run_option,
     expected_failures,
@@ -37,6 +38,6 @@ def run(config: Path, overwrite: bool, dry_run: bool, resources: Resources) -> N
         overwrite=overwrite,
         dry_run=dry_run,
         resources=resources,
-        announce=lambda line: click.echo(line, err=True),
+        announce=lambda line: messages.say(line, event="stage"),
     )
     click.echo(summary.to_json())

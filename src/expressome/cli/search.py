@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from expressome.cli.messages import messages
 from expressome.cli.options import INPUT, expected_failures, resource_options
 from expressome.engine import Resources
 
@@ -47,4 +48,4 @@ def search(
         texts = [f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row]
         # A tab or line break inside a text would break the table.
         click.echo("\t".join(" ".join(text.split()) for text in [str(sample), *texts]))
-    click.echo(f"{len(table)} of {table.attrs['n_found']} samples found are shown", err=True)
+    messages.say(f"{len(table)} of {table.attrs['n_found']} samples found are shown")
