@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from expressome.augmentation import generator as training
+from expressome.augmentation.checkpoint import read_checkpoint, write_checkpoint
 from expressome.augmentation.generator import GeneratorSettings, fit_generator
 from expressome.augmentation.study_effects import fit_study_effects
 from expressome.errors import InvalidValueError, LabelError, MissingExtraError
@@ -104,6 +106,101 @@ def test_validation_samples_choose_the_checkpoint(planted, rng):
 
     assert fitted.checked_on == "validation studies"
     assert [entry["step"] for entry in fitted.curve] == [0, 20, 40]
+
+
+def stop_after(n_checks, monkeypatch):
+    """Let training die as if killed, right after so many checkpoints were written."""
+    written = []
+
+    def write_then_die(path, checkpoint):
+        write_checkpoint(path, checkpoint)
+        written.append(path)
+        if len(written) == n_checks:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "write_checkpoint", write_then_die)
+
+
+@pytest.mark.parametrize("n_checks", [1, 2, 3])
+def test_a_stopped_training_resumes_to_the_same_result(
+    n_checks, planted, generator, tmp_path, monkeypatch
+):
+    place = tmp_path / "training.npz"
+    with monkeypatch.context() as patched:
+        stop_after(n_checks, patched)
+        with pytest.raises(KeyboardInterrupt):
+            fit_generator(planted, settings=QUICK, checkpoint=place, rng=np.random.default_rng(1))
+    steps = []
+    advance = training.Contest.advance
+    monkeypatch.setattr(
+        training.Contest, "advance", lambda self, n: steps.append(n) or advance(self, n)
+    )
+
+    resumed = fit_generator(planted, settings=QUICK, checkpoint=place, rng=np.random.default_rng(1))
+
+    assert sum(steps) == 40 - 20 * (n_checks - 1)
+    np.testing.assert_array_equal(
+        [list(entry.values()) for entry in resumed.curve],
+        [list(entry.values()) for entry in generator.curve],
+    )
+    assert resumed.model_hash == generator.model_hash
+
+
+def test_a_checkpoint_of_another_training_is_not_used(planted, generator, tmp_path):
+    place = tmp_path / "training.npz"
+    fit_generator(planted, settings=QUICK, checkpoint=place, rng=np.random.default_rng(9))
+
+    fitted = fit_generator(planted, settings=QUICK, checkpoint=place, rng=np.random.default_rng(1))
+
+    assert fitted.model_hash == generator.model_hash
+
+
+def test_a_damaged_checkpoint_is_not_used(planted, generator, tmp_path):
+    place = tmp_path / "training.npz"
+    place.write_bytes(b"PK half a file")
+
+    fitted = fit_generator(planted, settings=QUICK, checkpoint=place, rng=np.random.default_rng(1))
+
+    assert fitted.model_hash == generator.model_hash
+
+
+def test_a_checkpoint_is_read_as_it_was_written(planted, tmp_path):
+    place = tmp_path / "training.npz"
+    fit_generator(planted, settings=QUICK, checkpoint=place, rng=np.random.default_rng(1))
+    with np.load(place) as file:
+        identity = str(file["notes"]).split('"')[3]
+
+    found = read_checkpoint(place, identity)
+
+    assert [entry["step"] for entry in found.curve] == [0, 20, 40]
+    assert [weights.shape[0] for weights, _ in found.best] == [128, 128, 4]
+    assert read_checkpoint(place, "another") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["training.npz"]
+
+
+def test_training_stops_when_no_check_gets_better(planted):
+    settings = GeneratorSettings(n_steps=400, check_every=1, patience=2, n_components=4)
+
+    fitted = fit_generator(planted, settings=settings, rng=np.random.default_rng(1))
+
+    distances = [entry["energy_distance"] for entry in fitted.curve]
+    assert len(distances) < 401
+    assert min(distances[:-2]) < min(distances[-2:])
+
+
+def test_nearness_to_the_real_sample_is_what_was_set(plant, rng):
+    samples = plant(rng, n_per_group=60)
+    correlations = {}
+    for kept in (0.0, 0.8):
+        settings = GeneratorSettings(n_steps=1, check_every=1, n_components=4, kept=kept)
+        fitted = fit_generator(samples, settings=settings, rng=np.random.default_rng(0))
+        bases = fitted.holders("liver")
+        scores = fitted._draw_scores(bases, bases, np.random.default_rng(0))
+        own = fitted.decoder.scores[bases]
+        correlations[kept] = np.mean([np.corrcoef(own[:, c], scores[:, c])[0, 1] for c in range(3)])
+
+    assert correlations[0.8] == pytest.approx(0.8, abs=0.08)
+    assert correlations[0.0] == pytest.approx(0, abs=0.2)
 
 
 def test_training_lowers_the_energy_distance(plant, rng):

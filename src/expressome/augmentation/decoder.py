@@ -26,7 +26,7 @@ _MAX_REFERENCE = 256
 # Real residuals near its anchor that a new one is drawn from.
 _NEIGHBOURS = 20
 # Largest share of a real residual in a new one.
-_MOST_KEPT = 0.9
+_MOST_KEPT = 0.95
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 MIN_SAMPLES = 3
 # Samples made at once: the batch carries the label's moments and distributions.
 _BLOCK = 256
-_MIN_BLOCK = 64
+_MIN_BLOCK = 32
 # Slope of the hidden layers below zero.
 LEAK = 0.2
 
@@ -44,6 +44,10 @@ class GeneratorSettings:
     n_components
         Principal components the networks work in; what lies outside them is
         combined from real residuals.
+    kept
+        Correlation of a new deviation with that of the real sample it starts from,
+        0 to 1: 0 ignores the sample, 1 repeats it along the components (its
+        residual is new in any case).
     n_hidden
         Width of the two hidden layers of each network.
     n_steps
@@ -64,7 +68,8 @@ class GeneratorSettings:
         Checks without improvement before training stops.
     """
 
-    n_components: int = 16
+    n_components: int = 8
+    kept: float = 0.8
     n_hidden: int = 128
     n_steps: int = 400
     n_critic: int = 3
@@ -188,16 +193,18 @@ class Generator:
     def _draw_scores(
         self, holders: NDArray[np.intp], bases: NDArray[np.intp], rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Draw deviations and give them the label's own covariance."""
-        n_components = self.decoder.space.n_components
+        """Draw deviations near those of the bases, with the label's own covariance."""
+        decoder = self.decoder
         if not self.layers:
-            return np.zeros((len(bases), n_components), dtype=np.float32)
-        many = np.concatenate([bases, rng.choice(holders, 4 * n_components)])
-        drawn = run_layers(self.layers, self.conditions[many], rng).astype(np.float64)
-        sizes = self.decoder.groups.sizes[self.decoder.groups.members[holders]]
-        own = self.decoder.scores[holders[sizes > 1]].astype(np.float64)
-        scores = recolour(drawn, shrink_covariance(own))
-        return np.asarray(scores[: len(bases)], dtype=np.float32)
+            return np.zeros((len(bases), decoder.space.n_components), dtype=np.float32)
+        drawn = run_layers(self.layers, self.conditions[bases], rng).astype(np.float64)
+        sizes = decoder.groups.sizes[decoder.groups.members[holders]]
+        own = decoder.scores[holders[sizes > 1]].astype(np.float64)
+        covariance = shrink_covariance(own)
+        kept = self.settings.kept
+        mixed = kept * decoder.scores[bases].astype(np.float64)
+        mixed += np.sqrt(1 - kept**2) * recolour(drawn, covariance)
+        return np.asarray(recolour(mixed, covariance), dtype=np.float32)
 
 
 def require_samples(samples: TrainingSamples, label: str) -> NDArray[np.intp]:
