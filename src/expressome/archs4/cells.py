@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 # Bytes of inflated chunks that one thread takes at a time: below it, handing work
 # to threads costs more than the work.
-_BATCH_BYTES = 2**20
+_BATCH_BYTES = 2**21
 # Chunks planned, and put into file order, at a time.
 _WINDOW = 2**14
 # Asking where all chunks lie costs 4 us each: worth it for requests that need at
@@ -66,9 +66,8 @@ def _batches(
 
 def _fit_workers(store: ChunkStore, resources: Resources) -> Resources:
     """Give as many threads as have room for a chunk and its copies in an eighth of the budget."""
-    # Raw, inflated and unshuffled, for twice as many batches as threads.
-    per_worker_bytes = 6 * max(store.chunk_bytes, _BATCH_BYTES)
-    n_fitting = max(1, resources.memory_bytes // 8 // per_worker_bytes)
+    # Raw, inflated and unshuffled; freed memory may be kept by the allocator once more.
+    n_fitting = max(1, resources.memory_bytes // 8 // (6 * store.chunk_bytes))
     # HDF5 lets one thread read at a time.
     n_workers = 1 if store.filters is None else min(resources.n_workers, n_fitting)
     return dataclasses.replace(resources, workers=n_workers, cluster=None)
@@ -125,8 +124,8 @@ def read_cells(
 
     Notes
     -----
-    Memory: the result, and per thread six times a chunk or 1 MiB; threads are
-    given up while that exceeds an eighth of the budget.
+    Memory: the result, and per thread six times a chunk; threads are given up
+    while that exceeds an eighth of the budget.
     """
     store = ChunkStore.of(dataset)
     store.require_filters()
