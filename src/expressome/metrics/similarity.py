@@ -30,6 +30,10 @@ GENE_TILE = 128
 # Unit profiles of one column block stay within a core's own cache.
 _CACHE_BYTES = 2**19
 
+# Genes that are transposed, and samples that are squared, together: few, so that copies stay small.
+_GENES_AT_ONCE = 16
+_SAMPLES_AT_ONCE = 4096
+
 Values = NDArray[Any]
 
 
@@ -116,22 +120,26 @@ def find_neighbours(
     array([[0, 2]], dtype=int32)
     """
     n_samples, n_genes = values.shape
-    by_gene = np.ascontiguousarray(values.T)
-    is_detected = by_gene > 0 if detected is None else np.ascontiguousarray(detected.T)
     ranks = np.arange(n_samples) if order is None else np.asarray(order)
     rows = np.full((n_genes, n_neighbours), -1, np.int32)
     n_rows = np.zeros(n_genes, np.int64)
     n_detected = np.zeros(n_genes, np.int64)
-    n_measured = n_samples - np.isnan(by_gene).sum(axis=1)
-    for g in range(n_genes):
-        start, stop = window_span(int(n_measured[g]), n_neighbours, percentile)
-        n_rows[g] = max(stop - start, 0)
-        if n_rows[g]:
-            # NaN sorts last, so the measured samples fill the first ranks.
-            ends = np.partition(by_gene[g], [start, stop - 1])[[start, stop - 1]]
-            n_detected[g] = select_neighbours(
-                by_gene[g], is_detected[g], ranks, ends, start, rows[g, : n_rows[g]]
-            )
+    for first in range(0, n_genes, _GENES_AT_ONCE):
+        genes = slice(first, first + _GENES_AT_ONCE)
+        by_gene = np.ascontiguousarray(values[:, genes].T)
+        is_detected = (
+            by_gene > 0 if detected is None else np.ascontiguousarray(detected[:, genes].T)
+        )
+        n_measured = n_samples - np.isnan(by_gene).sum(axis=1)
+        for g, profile in enumerate(by_gene, start=first):
+            start, stop = window_span(int(n_measured[g - first]), n_neighbours, percentile)
+            n_rows[g] = max(stop - start, 0)
+            if n_rows[g]:
+                # NaN sorts last, so the measured samples fill the first ranks.
+                ends = np.partition(profile, [start, stop - 1])[[start, stop - 1]]
+                n_detected[g] = select_neighbours(
+                    profile, is_detected[g - first], ranks, ends, start, rows[g, : n_rows[g]]
+                )
     return NeighbourWindows(rows, n_rows, n_detected)
 
 
@@ -181,8 +189,10 @@ def squared_norms(values: Values) -> NDArray[np.float64]:
     """
     total = np.zeros(len(values))
     for start in range(0, values.shape[1], GENE_TILE):
-        tile = np.asarray(values[:, start : start + GENE_TILE], np.float64)
-        total += (tile * tile).sum(axis=1)
+        for first in range(0, len(values), _SAMPLES_AT_ONCE):
+            rows = slice(first, first + _SAMPLES_AT_ONCE)
+            tile = np.ascontiguousarray(values[rows, start : start + GENE_TILE], np.float64)
+            total[rows] += (tile * tile).sum(axis=1)
     return total
 
 
@@ -336,7 +346,8 @@ def mean_cosine(
     if detected is not None and detected.shape != values.shape:
         msg = f"detected has shape {detected.shape}, the values {values.shape}; pass equal shapes"
         raise ShapeError(msg)
-    resources = resources or Resources()
+    # Arrays that are here already are not sent to a cluster.
+    resources = (resources or Resources()).here
 
     def find_in_tile(start: int) -> NeighbourWindows:
         tile = slice(start, start + GENE_TILE)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.atlas import Atlas, open_atlas
-from expressome.engine import Resources, map_blocks
+from expressome.engine import Resources, hold_cluster, map_blocks
 from expressome.errors import InvalidValueError
 from expressome.manifest import create_manifest
 from expressome.metrics.signal import signal
@@ -25,6 +25,12 @@ from expressome.metrics.similarity import (
     sum_tile,
 )
 from expressome.normalization.recipe import Normalizer
+from expressome.pipeline.budgeting import (
+    TILE_SAMPLE_BYTES,
+    TableMemory,
+    find_measuring_minimum,
+    leave_for_blocks,
+)
 from expressome.results import Summary
 
 __all__ = ["measure"]
@@ -79,7 +85,9 @@ def measure(
     AtlasError
         If it is not an atlas.
     InvalidValueError
-        If an option is outside its range.
+        If an option is outside its range, or the memory budget too small for the atlas.
+    ClusterError
+        If the cluster cannot be reached.
 
     Notes
     -----
@@ -104,9 +112,13 @@ def measure(
         n_bytes = opened.n_samples * opened.n_genes * 4
         figures = {"n_samples": opened.n_samples, "n_genes": opened.n_genes}
         return Summary("measure", {"dry_run": True, **figures, "passes": 2, "bytes": 2 * n_bytes})
-    job = _Job.of(opened, n_neighbours, percentile, (ratio_scale, cosine_scale))
-    first = _measure_signal(job, resources)
-    sums = _sum_likeness(job, first, resources)
+    tables = TableMemory()
+    with tables.reading():
+        job = _Job.of(opened, n_neighbours, percentile, (ratio_scale, cosine_scale))
+    left = leave_for_blocks(resources, tables, job.minimum_bytes)
+    with hold_cluster(resources):
+        first = _measure_signal(job, left)
+        sums = _sum_likeness(job, first, left)
     columns = _to_columns(opened, first, sums)
     opened.update_var(columns)
     parameters = {
@@ -132,13 +144,20 @@ class _Job:
     is_cosine_before: bool
     order: NDArray[np.intp]
 
+    @property
+    def minimum_bytes(self) -> int:
+        """Memory without which no tile can be measured."""
+        return find_measuring_minimum(self.atlas.n_samples, is_rescaled=self.is_cosine_before)
+
     @classmethod
     def of(
         cls, atlas: Atlas, n_neighbours: int, percentile: float, scales: tuple[Scale, Scale]
     ) -> "_Job":
         divisor = Normalizer.from_parts(atlas.normalizer_parts).divisor
         before = [scale == "before-length" and divisor is not None for scale in scales]
-        order = np.argsort(atlas.obs.index.to_numpy(str), kind="stable")
+        # The ids alone: at a million samples the other fields take gigabytes.
+        samples = np.asarray(atlas.element("obs/sample").tolist(), dtype=np.str_)
+        order = np.argsort(samples, kind="stable")
         lengths = np.ones(atlas.n_genes) if divisor is None else divisor
         return cls(atlas, n_neighbours, percentile, lengths, before[0], before[1], order)
 
@@ -154,11 +173,16 @@ class _First:
     squared_norms: NDArray[np.float64]
 
 
+def _gather(job: _Job, array: str, span: slice) -> NDArray[Any]:
+    """Read one tile of genes in the thread or process that measures it."""
+    columns = np.arange(span.start, span.stop)
+    return job.atlas.matrix(array).gather(np.arange(job.atlas.n_samples), columns)
+
+
 def _first_tile(job: _Job, item: tuple[slice, NDArray[np.float32] | None]) -> _First:
     """Take everything that one tile of genes gives by itself."""
     span, values = item
-    if values is None:
-        values = job.atlas.read(None, span)
+    values = _gather(job, "X", span) if values is None else values
     found = signal(
         values,
         percentile=job.percentile,
@@ -168,7 +192,7 @@ def _first_tile(job: _Job, item: tuple[slice, NDArray[np.float32] | None]) -> _F
         values,
         n_neighbours=job.n_neighbours,
         percentile=job.percentile,
-        detected=job.atlas.detected(None, span),
+        detected=_gather(job, "layers/detected", span),
         order=job.order,
     )
     is_complete = np.asarray(~np.isnan(values).any(axis=0))
@@ -201,14 +225,14 @@ def _n_ahead(job: _Job, resources: Resources) -> int | None:
     """Say how many tiles may be under way in the other half of the memory."""
     if resources.cluster is not None:
         return None
-    # A tile, its transpose, its detected cells, and float64 pieces of both.
-    tile_bytes = 16 * job.atlas.n_samples * GENE_TILE
+    tile_bytes = TILE_SAMPLE_BYTES * job.atlas.n_samples
     return max(1, min(resources.n_workers, resources.memory_bytes // 2 // tile_bytes))
 
 
 def _measure_signal(job: _Job, resources: Resources) -> _First:
     """First pass: percentiles, windows and profile lengths."""
     n_ahead = _n_ahead(job, resources)
+    resources.progress("measure signal", 0, -(-job.atlas.n_genes // GENE_TILE))
     parts: list[_First] = []
     total = np.zeros(job.atlas.n_samples)
     n_tiles = -(-job.atlas.n_genes // GENE_TILE)
@@ -232,8 +256,7 @@ def _second_tile(
 ) -> NDArray[np.float64]:
     """Sum one tile's part of the squared sums of all genes."""
     span, values = item
-    if values is None:
-        values = job.atlas.read(None, span)
+    values = _gather(job, "X", span) if values is None else values
     norms = np.sqrt(first.squared_norms)
     inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     return sum_tile(
@@ -245,6 +268,7 @@ def _sum_likeness(job: _Job, first: _First, resources: Resources) -> NDArray[np.
     """Second pass: squared sums of unit profiles over every window."""
     n_ahead = _n_ahead(job, resources)
     n_tiles = -(-job.atlas.n_genes // GENE_TILE)
+    resources.progress("measure likeness", 0, n_tiles)
     total = np.zeros(job.atlas.n_genes)
     function = partial(_second_tile, job, first)
     for number, part in enumerate(
