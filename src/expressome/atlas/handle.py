@@ -28,6 +28,9 @@ from expressome.results import Target
 
 __all__ = ["Atlas", "open_atlas"]
 
+# Blocks of genes alive at once: two in use where one ends, one ready, one being read.
+_N_BLOCKS_ALIVE = 4
+
 
 class Atlas(StoredTables):
     """A labelled, normalised compendium on disk; cheap to open and to pickle.
@@ -173,7 +176,8 @@ class Atlas(StoredTables):
             multiple=BLOCK_SAMPLES,
         )
         read = partial(_read_span, self.matrix("X"), (rows, columns))
-        yield from map_blocks(read, spans, resources=resources, n_ahead=resources.n_workers)
+        # A cluster would send every value through its scheduler.
+        yield from map_blocks(read, spans, resources=resources.here, n_ahead=resources.n_workers)
 
     def gene_blocks(
         self, *, resources: Resources, multiple: int = CHUNK_GENES
@@ -183,7 +187,7 @@ class Atlas(StoredTables):
         Parameters
         ----------
         resources
-            Memory for the blocks, and threads that read one block together.
+            Memory, of which blocks take half, and threads that read one block together.
         multiple
             Every block but the last holds a multiple of this many genes.
 
@@ -192,11 +196,10 @@ class Atlas(StoredTables):
         tuple
             Slice over the genes, and values of shape (n_samples, n_block).
         """
+        gene_bytes = 4 * self.n_samples * _N_BLOCKS_ALIVE
+        budget_bytes = resources.memory_bytes // 2
         spans = row_spans(
-            self.n_genes,
-            row_bytes=4 * self.n_samples * 4,
-            budget_bytes=resources.memory_bytes // 2,
-            multiple=multiple,
+            self.n_genes, row_bytes=gene_bytes, budget_bytes=budget_bytes, multiple=multiple
         )
         rows = np.arange(self.n_samples)
         matrix = self.matrix("X")
@@ -206,7 +209,9 @@ class Atlas(StoredTables):
                 columns = np.arange(span.start, span.stop)
                 yield span, matrix.gather(rows, columns, workers=resources.n_workers)
 
-        yield from prefetch(read_all())
+        # With room for less than that, the next block is read when the last is done with.
+        has_room = gene_bytes * multiple <= budget_bytes
+        yield from prefetch(read_all()) if has_room else read_all()
 
     def write_obsm(self, name: str, values: NDArray[Any]) -> None:
         """Store numbers per sample, such as coordinates of a map.
