@@ -38,6 +38,7 @@ _HOME = {
     "evaluate": "expressome.pipeline.evaluating",
     "predict": "expressome.pipeline.predicting",
     "explain": "expressome.pipeline.explaining",
+    "explain": "expressome.pipeline.explaining",
     "augment": "expressome.pipeline.augmenting",
     "report": "expressome.pipeline.describing",
     "run": "expressome.pipeline.running",

@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn import metrics
 
-from expressome.classification.evaluation import LabelTree, score_answers
+from expressome.classification import intervals
+from expressome.classification.classifier import Classifier
+from expressome.classification.evaluation import LabelTree, Origins, score_answers
+from expressome.classification.intervals import score_depths
 from expressome.classification.label_sets import LabelSets
-from expressome.classification.scores import calibration_error, confuse, score_labels
+from expressome.classification.scores import (
+    area_under_roc,
+    average_precision,
+    calibration_error,
+    confuse,
+    score_labels,
+)
 from expressome.errors import ShapeError
 
 
@@ -91,15 +100,68 @@ def test_samples_below_all_thresholds_are_scored_by_their_best_set():
 
     scores = score_answers(
         truth,
-        np.array(["s1", "s2", "s3"], dtype=object),
+        Origins(np.array(["s1", "s2", "s3"], dtype=object), np.array([1e6, 2e6, np.nan])),
         votes,
-        label_sets=sets,
+        classifier=Classifier(sets, None, None, 0.0),
         thresholds=np.array([0.7, 0.7]),
-        tree=LabelTree(["a", "b"], [-1, -1], np.array([5, 5])),
+        tree=LabelTree(["a", "b"], [-1, -1], np.array([5, 5]), ["tissue", "cell line"]),
         rng=np.random.default_rng(0),
     )
 
     assert scores["f1_samples"] == 1.0
     assert scores["answered"]["share"] == pytest.approx(2 / 3)
     assert scores["intervals"]["f1_micro"] == [1.0, 1.0]
+    assert set(scores["by_kind"]) <= {"tissue", "cell line"}
+    assert np.sum(scores["confusion_by_kind"]["matrix"]) == 3
+    assert sum(row["n_samples"] for row in scores["by_depth"]) == 3
+    assert scores["per_label"]["a"]["f1_interval"] == [1.0, 1.0]
     assert scores["risk_coverage"][-1] == {"coverage": 1.0, "error": 0.0}
+
+
+def test_intervals_of_ranked_scores_equal_scoring_the_drawn_samples_themselves(rng):
+    true = rng.integers(0, 2, (30, 3)).astype(bool)
+    probabilities = np.round(rng.random((30, 3)), 1)
+    weights = rng.integers(0, 3, (4, 30))
+
+    precision, roc = intervals._draw_ranked(true, probabilities, weights)
+
+    for b in range(4):
+        rows = np.repeat(np.arange(30), weights[b])
+        for k in range(3):
+            assert precision[b, k] == pytest.approx(
+                average_precision(true[rows, k], probabilities[rows, k])
+            )
+            assert roc[b, k] == pytest.approx(area_under_roc(true[rows, k], probabilities[rows, k]))
+
+
+def test_drawn_f1_and_calibration_error_equal_scoring_the_drawn_samples(rng):
+    true, chosen = (rng.integers(0, 2, (24, 3)).astype(bool) for _ in range(2))
+    confidence, is_right = rng.random(24), rng.integers(0, 2, 24).astype(bool)
+    owner = np.arange(24) % 6
+    weights = rng.integers(0, 3, (4, 6))
+
+    f1_samples, micro, labels = intervals._draw_f1(true, chosen, owner=owner, weights=weights)
+    accuracy, error = intervals._draw_answers(confidence, is_right, weights[:, owner])
+
+    for b in range(4):
+        rows = np.repeat(np.arange(24), weights[b, owner])
+        scores = score_labels(
+            sparse.csr_array(true[rows]), chosen[rows], chosen[rows], label_keys=list("abc")
+        )
+        assert f1_samples[b] == pytest.approx(scores["f1_samples"])
+        assert micro[b] == pytest.approx(scores["f1_micro"])
+        assert np.nanmean(labels[b]) == pytest.approx(scores["f1_macro"])
+        assert accuracy[b] == pytest.approx(is_right[rows].mean())
+        assert error[b] == pytest.approx(calibration_error(confidence[rows], is_right[rows]))
+
+
+def test_depths_are_quarters_and_unknown_ones_come_last():
+    reads = np.array([*range(1, 21), 0, np.nan], dtype=float)
+    right = np.arange(22) >= 10
+
+    rows = score_depths(reads, {"f1_samples": right, "accuracy": right, "confidence": right * 1.0})
+
+    assert [row["n_samples"] for row in rows] == [5, 5, 5, 5, 2]
+    assert [row["accuracy"] for row in rows] == [0, 0, 1, 1, 1]
+    assert (rows[0]["lowest_reads"], rows[3]["highest_reads"]) == (1, 20)
+    assert rows[4]["lowest_reads"] is None

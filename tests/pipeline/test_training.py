@@ -67,7 +67,27 @@ def test_metrics_hold_every_promised_score(house):
 
     metrics = json.loads((folder / "model" / "metrics.json").read_text())
 
-    assert set(metrics) == {"test", "validation", "baselines", "split", "settings", "refit"}
+    assert set(metrics) == {
+        "test",
+        "validation",
+        "baselines",
+        "calibration",
+        "split",
+        "settings",
+        "refit",
+    }
+    assert {
+        "average_precision_macro",
+        "auroc_macro",
+        "expected_calibration_error",
+        "reliability",
+        "risk_coverage",
+        "confusion",
+        "confusion_by_kind",
+        "by_kind",
+        "by_depth",
+    } <= set(metrics["test"])
+    assert all(len(bounds) == 2 for bounds in metrics["test"]["intervals"].values())
     row = metrics["test"]["per_label"]["liver"]
     assert {
         "precision",

@@ -11,6 +11,7 @@ from scipy import sparse
 from expressome.classification.calibration import apply_temperature
 from expressome.classification.features import rank_within_samples
 from expressome.classification.forest import Forest, fit_forest
+from expressome.classification.label_maps import LabelMaps
 from expressome.classification.label_sets import LabelSets, fit_label_sets
 from expressome.classification.linear import LinearScores, fit_linear
 
@@ -82,6 +83,9 @@ class Classifier:
         Weight of the linear scores.
     temperature
         Of the calibration on unseen studies; 1 before it.
+    label_maps
+        Calibration of each label by itself, after the temperature; None where
+        the temperature alone was better.
     """
 
     label_sets: LabelSets
@@ -89,6 +93,7 @@ class Classifier:
     linear: LinearScores | None
     linear_share: float
     temperature: float = 1.0
+    label_maps: LabelMaps | None = None
 
     def predict_sets(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Compute the probability of each label set.
@@ -113,7 +118,23 @@ class Classifier:
 
     def predict_labels(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Compute the probability of each label, shape (n_samples, n_labels)."""
-        return self.label_sets.to_label_probabilities(self.predict_sets(values))
+        return self.to_labels(self.predict_sets(values))
+
+    def to_labels(self, set_probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Turn calibrated probabilities of label sets into those of labels.
+
+        Parameters
+        ----------
+        set_probabilities
+            As `predict_sets` gives them, shape (n_samples, n_sets).
+
+        Returns
+        -------
+        ndarray
+            Shape (n_samples, n_labels); a parent is never less probable than its child.
+        """
+        summed = self.label_sets.to_label_probabilities(set_probabilities)
+        return summed if self.label_maps is None else self.label_maps.apply(summed)
 
 
 def prepare_values(

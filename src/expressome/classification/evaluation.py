@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from expressome.classification.classifier import Classifier
+from expressome.classification.intervals import draw_intervals, score_depths
 from expressome.classification.label_sets import LabelSets, specific_labels
 from expressome.classification.model import choose_labels
 from expressome.classification.scores import (
@@ -17,9 +19,8 @@ from expressome.classification.scores import (
     score_labels,
 )
 
-__all__ = ["LabelTree", "score_answers"]
+__all__ = ["LabelTree", "Origins", "score_answers"]
 
-_N_BOOTSTRAPS = 200
 _COVERAGES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 
 
@@ -35,19 +36,38 @@ class LabelTree:
         Column of each label's parent, -1 for none.
     sizes
         Training samples of each label, shape (n_labels,).
+    kinds
+        Kind of each label (tissue, cell line, ...); empty where unknown.
     """
 
     keys: Sequence[str]
     parents: list[int]
     sizes: NDArray[np.int64]
+    kinds: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where scored samples come from.
+
+    Attributes
+    ----------
+    studies
+        Study of each, shape (n_samples,).
+    reads
+        Aligned reads of each, NaN where unknown; None leaves scores by depth out.
+    """
+
+    studies: NDArray[np.object_]
+    reads: NDArray[np.floating] | None = None
 
 
 def score_answers(
     truth: sparse.csr_array,
-    studies: NDArray[np.object_],
+    origins: Origins,
     set_probabilities: NDArray[np.float64],
     *,
-    label_sets: LabelSets,
+    classifier: Classifier,
     thresholds: NDArray[np.float64],
     tree: LabelTree,
     rng: np.random.Generator,
@@ -62,12 +82,12 @@ def score_answers(
     ----------
     truth
         0/1, closed under parents, shape (n_samples, n_labels).
-    studies
-        Study of each sample, shape (n_samples,).
+    origins
+        Study, and where known the reads, of each sample.
     set_probabilities
-        Of each label set, shape (n_samples, n_sets).
-    label_sets
-        The sets.
+        Of each label set, calibrated, shape (n_samples, n_sets).
+    classifier
+        Whose label sets and label maps turn them into labels.
     thresholds
         Per label.
     tree
@@ -80,9 +100,11 @@ def score_answers(
     dict
         What `score_labels` gives, and n_studies, accuracy (best label is right),
         answered {share, f1_samples, accuracy}, expected_calibration_error,
-        reliability, risk_coverage, confusion, intervals (95%, over studies).
+        reliability, risk_coverage, confusion, confusion_by_kind, by_kind, by_depth,
+        intervals (95%, over studies; per label ``f1_interval``).
     """
-    probabilities = label_sets.to_label_probabilities(set_probabilities)
+    label_sets, studies = classifier.label_sets, origins.studies
+    probabilities = classifier.to_labels(set_probabilities)
     true = sparse.csr_array(truth).toarray().astype(bool)
     best_set = set_probabilities.argmax(axis=1)
     above = choose_labels(probabilities, thresholds, tree.parents)
@@ -94,6 +116,19 @@ def score_answers(
     confidence = probabilities[rows, best]
     scores = score_labels(truth, chosen, probabilities, label_keys=tree.keys, thresholds=thresholds)
     f1 = _f1_per_sample(true, chosen)
+    intervals, per_label = draw_intervals(
+        true,
+        chosen,
+        probabilities,
+        confidence=confidence,
+        is_right=is_right,
+        studies=studies,
+        rng=rng,
+    )
+    for k, key in enumerate(tree.keys):
+        scores["per_label"][key]["f1_interval"] = per_label[k]
+    specific = _specific_truth(true, tree)
+    figures = {"f1_samples": f1, "accuracy": is_right, "confidence": confidence}
     return scores | {
         "n_studies": len(np.unique(studies.astype(str))),
         "accuracy": float(is_right.mean()) if len(true) else None,
@@ -105,8 +140,10 @@ def score_answers(
         "expected_calibration_error": calibration_error(confidence, is_right),
         "reliability": reliability_curve(confidence, is_right),
         "risk_coverage": _risk_coverage(confidence, is_right),
-        "confusion": confuse(_specific_truth(true, tree), best, label_keys=tree.keys),
-        "intervals": _intervals(true, chosen, studies=studies, rng=rng),
+        "confusion": confuse(specific, best, label_keys=tree.keys),
+        **_score_kinds(specific, best, f1=f1, tree=tree),
+        "by_depth": None if origins.reads is None else score_depths(origins.reads, figures),
+        "intervals": intervals,
     }
 
 
@@ -135,33 +172,25 @@ def _risk_coverage(
     return curve
 
 
-def _intervals(
-    true: NDArray[np.bool_],
-    chosen: NDArray[np.bool_],
+def _score_kinds(
+    truth: NDArray[np.int64],
+    answer: NDArray[np.int64],
     *,
-    studies: NDArray[np.object_],
-    rng: np.random.Generator,
-) -> dict[str, list[float] | None]:
-    """Draw studies with replacement; give 2.5th and 97.5th percentiles of each F1."""
-    _, owner = np.unique(studies.astype(str), return_inverse=True)
-    n_studies = int(owner.max(initial=-1)) + 1
-    names = ("f1_samples", "f1_micro", "f1_macro")
-    if n_studies < 2:
-        return dict.fromkeys(names)
-    members = sparse.csr_array(
-        (np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(n_studies, len(owner))
-    )
-    n_both, support, n_chosen = (
-        members @ part.astype(np.float64) for part in (true & chosen, true, chosen)
-    )
-    totals = members @ np.column_stack([_f1_per_sample(true, chosen), np.ones(len(owner))])
-    draws = np.empty((_N_BOOTSTRAPS, 3))
-    for b in range(_N_BOOTSTRAPS):
-        weight = np.bincount(rng.integers(n_studies, size=n_studies), minlength=n_studies)
-        both, real, answered = weight @ n_both, weight @ support, weight @ n_chosen
-        f1_sum, n_samples = weight @ totals
-        per_label = (2 * both / np.maximum(real + answered, 1))[real > 0]
-        micro = 2 * both.sum() / max(1.0, float(real.sum() + answered.sum()))
-        draws[b] = f1_sum / n_samples, micro, per_label.mean()
-    bounds = np.percentile(draws, [2.5, 97.5], axis=0)
-    return {name: [float(bounds[0, j]), float(bounds[1, j])] for j, name in enumerate(names)}
+    f1: NDArray[np.float64],
+    tree: LabelTree,
+) -> dict[str, Any]:
+    """Score each kind of label, and count which kind was answered for which."""
+    if not len(tree.kinds) or not len(truth):
+        return {"by_kind": {}, "confusion_by_kind": None}
+    kinds = sorted(set(tree.kinds))
+    number = np.array([kinds.index(kind) for kind in tree.kinds])
+    true, given = number[truth], number[answer]
+    by_kind = {
+        kinds[j]: {
+            "n_samples": int((true == j).sum()),
+            "f1_samples": float(f1[true == j].mean()),
+            "accuracy": float((answer == truth)[true == j].mean()),
+        }
+        for j in np.unique(true)
+    }
+    return {"by_kind": by_kind, "confusion_by_kind": confuse(true, given, label_keys=kinds)}

@@ -63,11 +63,24 @@ class LinearScores:
         if values.shape[1] != len(self.centre):
             msg = f"the values have {values.shape[1]} genes; the weights cover {len(self.centre)}"
             raise ShapeError(msg)
-        standard = (np.asarray(values, np.float32) - self.centre) / self.scale
-        scores = (standard @ self.weights + self.intercepts).astype(np.float64) / _SOFTNESS
-        scores[:, ~self.has_samples] = -np.inf
+        scores = self.to_logits(values)
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+
+    def to_logits(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Compute the scores whose softmax is the answer, shape (n_samples, n_classes)."""
+        standard = self.standardise(values)
+        scores = (standard @ self.weights + self.intercepts).astype(np.float64) / _SOFTNESS
+        scores[:, ~self.has_samples] = -np.inf
+        return np.asarray(scores)
+
+    def standardise(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Express values in spreads from the training mean, same shape."""
+        return np.asarray((np.asarray(values, np.float32) - self.centre) / self.scale)
+
+    def logit_weights(self, gene: int) -> NDArray[np.float64]:
+        """Give what one spread of a gene adds to each class's score, shape (n_classes,)."""
+        return np.asarray(self.weights[gene] / _SOFTNESS, dtype=np.float64)
 
     def to_parts(self) -> dict[str, NDArray[Any]]:
         """Give plain arrays that `from_parts` reads back."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from expressome.classification.classifier import Classifier, prepare_values
 from expressome.classification.label_sets import specific_labels
 from expressome.classification.outliers import OutlierBound
+from expressome.classification.study_profiles import StudyProfiles
 from expressome.errors import ModelError
 
 __all__ = ["HIGHEST_MISSING", "MISSING_FLAGGED", "TrainedModel"]
@@ -48,6 +49,12 @@ class TrainedModel:
         Plain values: species, level, unit, settings, training, manifest.
     metrics
         Scores, as in metrics.json.
+    symbols
+        Symbols of the genes; empty where a model was written without them.
+    markers
+        Label -> genes that matter most for it on validation studies.
+    study_profiles
+        Mean profiles of the training studies; None in a model without them.
     """
 
     classifier: Classifier
@@ -61,6 +68,9 @@ class TrainedModel:
     use_ranks: bool
     description: dict[str, Any]
     metrics: dict[str, Any] = field(default_factory=dict)
+    symbols: tuple[str, ...] = ()
+    markers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    study_profiles: StudyProfiles | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -107,7 +117,7 @@ class TrainedModel:
         prepared = prepare_values(values, self.medians, use_ranks=self.use_ranks)
         set_probabilities = self.classifier.predict_sets(prepared)
         sets = self.classifier.label_sets
-        probabilities = sets.to_label_probabilities(set_probabilities)
+        probabilities = self.classifier.to_labels(set_probabilities)
         sizes = self.labels["n_samples"].to_numpy()
         specific = specific_labels(sets, self.parents, sizes)
         best = specific[set_probabilities.argmax(axis=1)]

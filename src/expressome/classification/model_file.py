@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from expressome.classification.classifier import Classifier
 from expressome.classification.forest import Forest
+from expressome.classification.label_maps import LabelMaps
 from expressome.classification.label_sets import LabelSets
 from expressome.classification.linear import LinearScores
 from expressome.classification.model import TrainedModel
 from expressome.classification.outliers import OutlierBound
+from expressome.classification.study_profiles import StudyProfiles
 from expressome.errors import ModelError
 from expressome.manifest import hash_file
 from expressome.outputs import check_input
@@ -55,7 +57,12 @@ def write_model(model: TrainedModel, folder: Path, *, card: str) -> None:
         _write_arrays(folder / "linear.npz", classifier.linear.to_parts())
     _write_arrays(folder / "outliers.npz", model.outliers.to_parts())
     _write_arrays(folder / "normalizer.npz", model.normalizer_parts)
-    _write_arrays(folder / "genes.npz", {"genes": model.genes, "medians": model.medians})
+    genes = {"genes": model.genes, "medians": model.medians}
+    if model.symbols:
+        genes["symbols"] = model.symbols
+    _write_arrays(folder / "genes.npz", genes)
+    if model.study_profiles is not None:
+        _write_arrays(folder / "studies.npz", model.study_profiles.to_parts())
     sets = classifier.label_sets
     content = {
         "format_version": FORMAT_VERSION,
@@ -67,6 +74,7 @@ def write_model(model: TrainedModel, folder: Path, *, card: str) -> None:
         },
         "linear_share": classifier.linear_share,
         "temperature": classifier.temperature,
+        "label_maps": None if classifier.label_maps is None else classifier.label_maps.to_plain(),
         "thresholds": model.thresholds,
         "lowest_confidence": model.lowest_confidence,
         "use_ranks": model.use_ranks,
@@ -74,6 +82,7 @@ def write_model(model: TrainedModel, folder: Path, *, card: str) -> None:
     }
     (folder / "model.json").write_text(to_json(content), encoding="utf-8")
     (folder / "metrics.json").write_text(to_json(model.metrics), encoding="utf-8")
+    (folder / "markers.json").write_text(to_json(model.markers), encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")
     lines = [f"{hash_file(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / _CHECKSUMS).write_text("".join(lines), encoding="utf-8")
@@ -213,7 +222,9 @@ def read_model(path: str | os.PathLike[str]) -> TrainedModel:
         linear=LinearScores.from_parts(arrays["linear"]) if "linear" in arrays else None,
         linear_share=float(content.pop("linear_share")),
         temperature=float(content.pop("temperature")),
+        label_maps=_read_maps(content.pop("label_maps", None)),
     )
+    markers = folder / "markers.json"
     return TrainedModel(
         classifier=classifier,
         outliers=OutlierBound.from_parts(arrays["outliers"]),
@@ -226,7 +237,14 @@ def read_model(path: str | os.PathLike[str]) -> TrainedModel:
         use_ranks=bool(content.pop("use_ranks")),
         description={key: value for key, value in content.items() if key != "format_version"},
         metrics=_read_json(folder / "metrics.json"),
+        symbols=tuple(map(str, arrays["genes"].get("symbols", ()))),
+        markers=_read_json(markers) if markers.is_file() else {},
+        study_profiles=StudyProfiles.from_parts(arrays["studies"]) if "studies" in arrays else None,
     )
+
+
+def _read_maps(content: Any) -> LabelMaps | None:  # noqa: ANN401 - whatever stands there
+    return None if content is None else LabelMaps.from_plain(content)
 
 
 def _read_sets(content: Mapping[str, Any], n_labels: int) -> LabelSets:

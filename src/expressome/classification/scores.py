@@ -1,6 +1,6 @@
 """Score multi-label predictions; a label without support is named, never averaged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,8 +50,8 @@ def score_labels(
     Returns
     -------
     dict
-        n_samples, f1_samples, f1_micro, f1_macro, n_labels_scored,
-        without_support, per_label {key: precision, recall, f1,
+        n_samples, f1_samples, f1_micro, f1_macro, average_precision_macro,
+        auroc_macro, n_labels_scored, without_support, per_label {key: precision, recall, f1,
         average_precision, auroc, support, threshold, testable}.
 
     Raises
@@ -106,9 +106,17 @@ def score_labels(
         "f1_samples": float(per_sample.mean()) if len(true) else None,
         "f1_micro": float(_divide(2 * n_both.sum(), support.sum() + n_chosen.sum())),
         "f1_macro": float(f1[has_support].mean()) if has_support.any() else None,
+        "average_precision_macro": _mean_of(per_label, "average_precision"),
+        "auroc_macro": _mean_of(per_label, "auroc"),
         "without_support": [str(key) for k, key in enumerate(label_keys) if not has_support[k]],
         "per_label": per_label,
     }
+
+
+def _mean_of(per_label: Mapping[str, Mapping[str, Any]], name: str) -> float | None:
+    """Average one figure over the labels that have it."""
+    known = [row[name] for row in per_label.values() if row[name] is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _divide(over: ArrayLike, under: ArrayLike) -> NDArray[np.float64]:

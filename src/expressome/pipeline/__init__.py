@@ -20,6 +20,7 @@ _HOME = {
     "evaluate": "evaluating",
     "predict": "predicting",
     "explain": "explaining",
+    "explain": "explaining",
     "augment": "augmenting",
     "report": "describing",
     "run": "running",

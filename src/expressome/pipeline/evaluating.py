@@ -12,7 +12,7 @@ from scipy import sparse
 
 from expressome.atlas import open_atlas
 from expressome.classification.classifier import prepare_values
-from expressome.classification.evaluation import LabelTree, score_answers
+from expressome.classification.evaluation import LabelTree, Origins, score_answers
 from expressome.classification.model import TrainedModel
 from expressome.classification.model_file import read_model
 from expressome.engine import Resources
@@ -159,14 +159,23 @@ def _score(
     is_known = np.asarray(truth.sum(axis=1)).ravel() > 0
     scores = score_answers(
         truth[is_known],
-        labelled.studies[rows][is_known],
+        Origins(
+            labelled.studies[rows][is_known],
+            None if labelled.reads is None else labelled.reads[rows][is_known],
+        ),
         trained.classifier.predict_sets(values[is_known]),
-        label_sets=trained.classifier.label_sets,
+        classifier=trained.classifier,
         thresholds=trained.thresholds,
-        tree=LabelTree(trained.keys, trained.parents, trained.labels["n_samples"].to_numpy()),
+        tree=LabelTree(
+            trained.keys,
+            trained.parents,
+            trained.labels["n_samples"].to_numpy(),
+            trained.labels["kind"].astype(str).tolist(),
+        ),
         rng=resources.rng("evaluate"),
     )
     return scores | {
+        "baselines_at_training": trained.metrics.get("baselines", {}),
         "labels_unknown_to_model": foreign,
         "n_samples_without_known_label": int((~is_known).sum()),
     }

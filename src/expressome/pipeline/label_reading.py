@@ -36,6 +36,8 @@ class LabelledSamples:
         One row per label that a sample carries, index key.
     n_implied
         Labels that samples carry only as ancestors of others.
+    reads
+        Aligned reads of each, NaN where unknown; None where the atlas does not say.
     """
 
     rows: NDArray[np.int64]
@@ -45,6 +47,7 @@ class LabelledSamples:
     studies: NDArray[np.object_]
     table: pd.DataFrame
     n_implied: int
+    reads: NDArray[np.float64] | None = None
 
 
 def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
@@ -98,4 +101,7 @@ def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
         msg = f"none of {len(rows)} labelled samples is in the training part; normalize again"
         raise AtlasError(msg)
     studies = obs["study"].astype(str).to_numpy(dtype=object)[rows]
-    return LabelledSamples(rows, obs.index[rows], parts, closed, studies, table, n_implied)
+    reads = None
+    if "aligned_reads" in obs:
+        reads = pd.to_numeric(obs["aligned_reads"], errors="coerce").to_numpy(np.float64)[rows]
+    return LabelledSamples(rows, obs.index[rows], parts, closed, studies, table, n_implied, reads)

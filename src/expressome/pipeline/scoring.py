@@ -1,7 +1,7 @@
 """Calibrate on studies outside training, and score on test studies."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,21 @@ from expressome.classification.baselines import score_baselines, score_original
 from expressome.classification.calibration import (
     apply_temperature,
     fit_confidence_bound,
-    fit_temperature,
     fit_thresholds,
 )
-from expressome.classification.classifier import Settings, extend_rows, prepare_values
-from expressome.classification.evaluation import LabelTree, score_answers
+from expressome.classification.classifier import (
+    Classifier,
+    Settings,
+    extend_rows,
+    prepare_values,
+)
+from expressome.classification.evaluation import LabelTree, Origins, score_answers
+from expressome.classification.importance import (
+    Importance,
+    measure_importance,
+    merge_importance,
+)
+from expressome.classification.label_maps import LabelMaps, choose_calibration
 from expressome.classification.label_sets import LabelSets, fit_label_sets, specific_labels
 from expressome.classification.outliers import (
     OutlierBound,
@@ -49,6 +59,12 @@ class Calibrated:
         Distance that 95% of the samples of unseen studies stay within.
     scores
         As `score_answers` gives them, of the calibration samples; None without.
+    label_maps
+        Calibration of each label by itself, where it won over the temperature.
+    choice
+        How the calibration was chosen.
+    importance
+        Of each gene for each label, on unseen studies; None without.
     """
 
     temperature: float
@@ -56,6 +72,13 @@ class Calibrated:
     lowest_confidence: float
     farthest: float
     scores: dict[str, Any] | None
+    label_maps: LabelMaps | None = None
+    choice: dict[str, Any] = field(default_factory=dict)
+    importance: Importance | None = None
+
+    def calibrate(self, classifier: Classifier) -> Classifier:
+        """Give a classifier this calibration."""
+        return replace(classifier, temperature=self.temperature, label_maps=self.label_maps)
 
     def fit_outliers(
         self, samples: Samples, settings: Settings, options: FitOptions
@@ -91,6 +114,7 @@ class _Unseen:
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     distances: NDArray[np.float64]
+    importance: Importance | None
 
 
 def _predict_unseen(
@@ -102,7 +126,8 @@ def _predict_unseen(
     label_sets: LabelSets,
 ) -> _Unseen:
     """Fit on each pair's training samples and answer its held-out samples."""
-    rows, probabilities, distances = [], [], []
+    rows, probabilities, distances, importance = [], [], [], []
+    rng = np.random.default_rng([options.seed, 6])
     number = {tuple(np.flatnonzero(held)): c for c, held in enumerate(label_sets.sets)}
     for train, held in pairs:
         part = samples.take(train)
@@ -120,9 +145,17 @@ def _predict_unseen(
         rows.append(held)
         probabilities.append(aligned / np.maximum(aligned.sum(axis=1, keepdims=True), 1e-12))
         distances.append(profiles.distance(values))
-    if not rows:
-        return _Unseen(np.zeros(0, np.int64), np.zeros((0, len(label_sets.sets))), np.zeros(0))
-    return _Unseen(*(np.concatenate(parts) for parts in (rows, probabilities, distances)))
+        importance.append(
+            measure_importance(
+                classifier, values, samples.labels[held], studies=samples.studies[held], rng=rng
+            )
+        )
+    return _Unseen(
+        np.concatenate(rows),
+        np.concatenate(probabilities),
+        np.concatenate(distances),
+        merge_importance(importance),
+    )
 
 
 def calibrate(
@@ -170,16 +203,22 @@ def calibrate(
     studies, labels = samples.studies[unseen.rows], samples.labels[unseen.rows]
     # A label that only its own study carries cannot be right when that study is held out.
     is_learned = _is_learnable(samples, pairs)[unseen.rows]
-    temperature = fit_temperature(
-        unseen.probabilities[is_learned], classes[unseen.rows][is_learned], studies[is_learned]
+    best_of_set = specific_labels(label_sets, tree.parents, tree.sizes)
+    temperature, label_maps, choice = choose_calibration(
+        unseen.probabilities[is_learned],
+        classes[unseen.rows][is_learned],
+        studies[is_learned],
+        label_sets=label_sets,
+        parents=tree.parents,
+        best_of_set=best_of_set,
     )
     probabilities = apply_temperature(unseen.probabilities, temperature)
-    by_label = label_sets.to_label_probabilities(probabilities)
+    calibrated = Classifier(label_sets, None, None, 0.0, label_maps=label_maps)
+    by_label = calibrated.to_labels(probabilities)
     thresholds = fit_thresholds(labels[is_learned], by_label[is_learned], studies[is_learned])
     bound = 0.0
     if max_error is not None:
-        best_set = probabilities.argmax(axis=1)
-        best = specific_labels(label_sets, tree.parents, tree.sizes)[best_set]
+        best = best_of_set[probabilities.argmax(axis=1)]
         rows = np.arange(len(best))
         is_right = labels.toarray().astype(bool)[rows, best]
         bound = fit_confidence_bound(
@@ -188,14 +227,23 @@ def calibrate(
     farthest = bound_distance(unseen.distances[is_learned], studies[is_learned])
     scores = score_answers(
         labels,
-        studies,
+        Origins(studies),
         probabilities,
-        label_sets=label_sets,
+        classifier=calibrated,
         thresholds=thresholds,
         tree=tree,
         rng=np.random.default_rng([options.seed, 2]),
     )
-    return Calibrated(temperature, thresholds, bound, farthest, scores)
+    return Calibrated(
+        temperature,
+        thresholds,
+        bound,
+        farthest,
+        scores,
+        label_maps=label_maps,
+        choice=choice,
+        importance=unseen.importance,
+    )
 
 
 def _is_learnable(
@@ -218,6 +266,7 @@ def score_test(
     settings: Settings,
     options: FitOptions,
     tree: LabelTree,
+    reads: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """Score a model of training and validation samples on the test samples, beside baselines.
 
@@ -235,6 +284,8 @@ def score_test(
         What every fit shares.
     tree
         Names and parents of the labels.
+    reads
+        Aligned reads of each sample; None where unknown.
 
     Returns
     -------
@@ -250,15 +301,16 @@ def score_test(
         )
         warnings.warn(msg, LabelWarning, stacklevel=3)
         return {"test": None, "validation": calibrated.scores, "baselines": {}}
-    classifier, medians = samples.take(fit_rows).fit(settings, options)
+    plain, medians = samples.take(fit_rows).fit(settings, options)
+    classifier = calibrated.calibrate(plain)
     values = prepare_values(
         samples.values[test_rows][:, : settings.n_genes], medians, use_ranks=settings.use_ranks
     )
     scores = score_answers(
         samples.labels[test_rows],
-        samples.studies[test_rows],
-        apply_temperature(classifier.predict_sets(values), calibrated.temperature),
-        label_sets=classifier.label_sets,
+        Origins(samples.studies[test_rows], None if reads is None else reads[test_rows]),
+        classifier.predict_sets(values),
+        classifier=classifier,
         thresholds=calibrated.thresholds,
         tree=tree,
         rng=np.random.default_rng([options.seed, 3]),

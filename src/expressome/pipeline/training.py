@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,11 +12,14 @@ from scipy import sparse
 
 from expressome.atlas import Atlas, open_atlas
 from expressome.augmentation.study_effects import extend_training
-from expressome.classification.classifier import Settings
+from expressome.classification.classifier import Settings, prepare_values
 from expressome.classification.evaluation import LabelTree
 from expressome.classification.features import FEATURES
+from expressome.classification.importance import list_markers
+from expressome.classification.label_sets import fit_label_sets, specific_labels
 from expressome.classification.model import TrainedModel, parent_columns
 from expressome.classification.model_file import write_model
+from expressome.classification.study_profiles import StudyProfiles, fit_study_profiles
 from expressome.classification.tuning import (
     FitOptions,
     Samples,
@@ -153,13 +155,21 @@ def train(
         [str(key) for key in labelled.table.index],
         parent_columns(labelled.table),
         np.asarray(labelled.labels.sum(axis=0)).ravel(),
+        labelled.table["kind"].astype(str).tolist(),
     )
     calibrated = calibrate(
         samples, pairs, settings=settings, options=options, tree=tree, max_error=max_error
     )
     metrics = score_test(
-        samples, labelled.parts, calibrated, settings=settings, options=options, tree=tree
+        samples,
+        labelled.parts,
+        calibrated,
+        settings=settings,
+        options=options,
+        tree=tree,
+        reads=labelled.reads,
     )
+    metrics["calibration"] = calibrated.choice
     metrics |= _describe_choice(opened, labelled, settings, trials, pairs=pairs, refit=refit)
     model = _fit_shipped(
         opened,
@@ -301,8 +311,9 @@ def _fit_shipped(
     outliers = calibrated.fit_outliers(seen, settings, options)
     table = labelled.table.assign(n_samples=np.asarray(seen.labels.sum(axis=0)).ravel())
     chosen = genes[: settings.n_genes]
+    symbols = tuple(atlas.var["symbol"].iloc[chosen].astype(str)) if "symbol" in atlas.var else ()
     return TrainedModel(
-        classifier=replace(classifier, temperature=calibrated.temperature),
+        classifier=calibrated.calibrate(classifier),
         outliers=outliers,
         labels=table,
         thresholds=calibrated.thresholds,
@@ -324,7 +335,29 @@ def _fit_shipped(
             },
         },
         metrics=metrics,
+        symbols=symbols,
+        markers={}
+        if calibrated.importance is None
+        else list_markers(
+            calibrated.importance,
+            list(atlas.var.index[chosen].astype(str)),
+            symbols or [""] * len(chosen),
+            label_keys=[str(key) for key in table.index],
+        ),
+        study_profiles=_average_studies(seen, table, settings, medians),
     )
+
+
+def _average_studies(
+    seen: Samples, table: pd.DataFrame, settings: Settings, medians: NDArray[np.float32]
+) -> StudyProfiles:
+    """Average each study's samples by their most specific label."""
+    sets, classes = fit_label_sets(seen.labels)
+    best = specific_labels(sets, parent_columns(table), table["n_samples"].to_numpy())
+    values = prepare_values(
+        seen.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
+    )
+    return fit_study_profiles(values, best[classes], seen.studies)
 
 
 def _figures(metrics: dict[str, Any], out: Path, model: TrainedModel) -> dict[str, Any]:
