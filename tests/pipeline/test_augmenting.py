@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from tests.support.studies import make_study_atlas
 
 from expressome.atlas import open_atlas
+from expressome.augmentation import generator
 from expressome.augmentation.baselines import METHODS
 from expressome.augmentation.fidelity import METRICS
 from expressome.cli.augment import METHODS as COMMAND_METHODS
@@ -99,6 +100,31 @@ def test_same_seed_same_file_content(folder, made):
     augment(folder / "atlas.zarr", labels=["liver"], n_samples=30, out=out)
 
     np.testing.assert_array_equal(anndata.read_h5ad(out).X, samples.X)
+
+
+@pytest.mark.slow
+def test_a_run_stopped_in_training_goes_on_to_the_same_samples(folder, made, monkeypatch):
+    samples, _ = made
+    out = folder / "stopped.h5ad"
+    state = folder / ".stopped.h5ad.training.npz"
+    write = generator.write_checkpoint
+
+    def write_then_die(path, checkpoint):
+        write(path, checkpoint)
+        if len(checkpoint.curve) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generator, "write_checkpoint", write_then_die)
+        with pytest.raises(KeyboardInterrupt):
+            augment(folder / "atlas.zarr", labels="liver", n_samples=30, out=out)
+    assert state.exists()
+    assert not out.exists()
+
+    augment(folder / "atlas.zarr", labels="liver", n_samples=30, out=out)
+
+    np.testing.assert_array_equal(anndata.read_h5ad(out).X, samples.X)
+    assert not state.exists()
 
 
 def test_held_back_and_test_samples_are_never_seen(folder):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,7 @@ def fit_workshop(
     *,
     validation: TrainingSamples | None = None,
     new_studies: bool = False,
+    checkpoint: Path | None = None,
     rng: np.random.Generator,
     n_workers: int = 2,
 ) -> Workshop:
@@ -98,6 +100,8 @@ def fit_workshop(
         For the generator's checkpoint, see `fit_generator`.
     new_studies
         Whether the generator's samples carry study effects drawn anew.
+    checkpoint
+        For the generator's training, see `fit_generator`.
     rng
         Source of randomness of the generator's training.
     n_workers
@@ -133,7 +137,9 @@ def fit_workshop(
     """
     generator = effects = None
     if "gan" in methods:
-        generator = fit_generator(samples, validation=validation, rng=rng, n_workers=n_workers)
+        generator = fit_generator(
+            samples, validation=validation, checkpoint=checkpoint, rng=rng, n_workers=n_workers
+        )
     if "study-effects" in methods or ("gan" in methods and new_studies):
         effects = fit_study_effects(samples.values, samples.labels, samples.studies)
     return Workshop(samples, generator, effects, new_studies)

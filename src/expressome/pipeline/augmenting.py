@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,16 +13,15 @@ from numpy.typing import NDArray
 
 from expressome.atlas import Atlas, open_atlas
 from expressome.atlas.samples_file import write_samples
-from expressome.augmentation.baselines import METHODS, Method, make_baseline
+from expressome.augmentation.baselines import METHODS, Method
 from expressome.augmentation.counts import draw_counts
 from expressome.augmentation.fidelity import Yardstick, measure_memorisation
-from expressome.augmentation.generator import fit_generator
 from expressome.augmentation.sampling import Generator, require_samples
-from expressome.augmentation.study_effects import StudyEffects, fit_study_effects
+from expressome.augmentation.workshop import Workshop, fit_workshop
 from expressome.engine import Resources
 from expressome.errors import InvalidValueError, LabelError
 from expressome.manifest import create_manifest
-from expressome.outputs import check_output
+from expressome.outputs import check_output, remove_path
 from expressome.pipeline.synthesis import Material, read_material
 from expressome.results import Summary
 
@@ -35,75 +35,65 @@ Figures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Workshop:
-    """The real samples and what was fitted to them, shared by all methods."""
+class _Workplace:
+    """The real samples and the workshop fitted to them."""
 
     material: Material
     resources: Resources
-    generator: Generator | None
-    effects: StudyEffects | None
+    workshop: Workshop
     studies: Studies
-    recipe: str
 
     def make(self, method: Method, label: str, n_samples: int) -> NDArray[np.float32]:
         """Make samples of one label on the scale before length division."""
         rng = self.resources.rng(f"augment: {method} {label}")
-        if method != "gan":
-            return make_baseline(
-                method,
-                self.material.training,
-                label,
-                n_samples=n_samples,
-                rng=rng,
-                effects=self.effects,
-            )
-        if self.generator is None:
-            require_samples(self.material.training, label)
-            msg = "the generator was not trained; choose another method"
-            raise InvalidValueError(msg)
-        effects = self.effects if self.studies == "new" else None
-        return self.generator.sample(label, n_samples, rng=rng, effects=effects)
+        return self.workshop.make(method, label, n_samples, rng=rng)
 
     def model_hash(self, method: Method) -> str:
         """Identify what made the samples: weights, or method and training values."""
-        if method == "gan" and self.generator is not None:
-            return self.generator.model_hash
+        generator = self.workshop.generator
+        if method == "gan" and generator is not None:
+            return generator.model_hash
         digest = hashlib.sha256(method.encode())
         digest.update(np.ascontiguousarray(self.material.training.values).data)
         return digest.hexdigest()
 
 
 def _prepare(
-    material: Material, methods: Sequence[Method], studies: Studies, resources: Resources
-) -> _Workshop:
-    """Fit what the methods need."""
-    training = material.training
-    generator = effects = None
+    material: Material,
+    methods: Sequence[Method],
+    studies: Studies,
+    *,
+    checkpoint: Path,
+    resources: Resources,
+) -> _Workplace:
+    """Fit what the methods need; a stopped training of the generator goes on."""
     if "gan" in methods:
         resources.progress("train generator", 0, 1)
-        generator = fit_generator(
-            training,
-            validation=material.validation,
-            rng=resources.rng("augment: generator"),
-            n_workers=resources.n_workers,
-        )
+    workshop = fit_workshop(
+        material.training,
+        methods,
+        validation=material.validation,
+        new_studies=studies == "new",
+        checkpoint=checkpoint,
+        rng=resources.rng("augment: generator"),
+        n_workers=resources.n_workers,
+    )
+    if "gan" in methods:
         resources.progress("train generator", 1, 1)
-    if "study-effects" in methods or studies == "new":
-        effects = fit_study_effects(training.values, training.labels, training.studies)
-    return _Workshop(material, resources, generator, effects, studies, material.recipe)
+    return _Workplace(material, resources, workshop, studies)
 
 
 def _measure_label(
-    workshop: _Workshop,
+    workplace: _Workplace,
     label: str,
     made: Mapping[Method, NDArray[np.float32]],
 ) -> tuple[dict[Method, Figures], dict[Method, int]]:
     """Measure every method's samples of one label with one yardstick."""
-    training = workshop.material.training
+    training = workplace.material.training
     holders = training.values[training.holders(label)]
-    held = workshop.material.held_back.get(label, holders[:0])
+    held = workplace.material.held_back.get(label, holders[:0])
     real = held if len(held) else holders
-    resources = workshop.resources
+    resources = workplace.resources
     rng = resources.rng(f"augment: yardstick {label}")
     yardstick = Yardstick(real, training.values, rng=rng, n_workers=resources.n_workers)
     figures: dict[Method, Figures] = {}
@@ -172,15 +162,15 @@ def _check_depth(atlas: Atlas, depth: int | None) -> None:
     draw_counts(np.zeros((1, 1), dtype=np.float32), depth, rng=np.random.default_rng(0))
 
 
-def _usable(workshop: _Workshop, methods: Sequence[Method], label: str) -> list[Method]:
+def _usable(workplace: _Workplace, methods: Sequence[Method], label: str) -> list[Method]:
     """Give the methods that can work with so few samples of a label."""
-    n_holders = len(workshop.material.training.holders(label))
+    n_holders = len(workplace.material.training.holders(label))
     fewest = {"gan": 3, "oversampling": 1, "mixup": 1, "study-effects": 1}
     return [method for method in methods if n_holders >= fewest.get(method, 2)]
 
 
 def _describe_samples(
-    made: Mapping[str, NDArray[np.float32]], method: Method, workshop: _Workshop
+    made: Mapping[str, NDArray[np.float32]], method: Method, workplace: _Workplace
 ) -> pd.DataFrame:
     """Give every synthetic sample its provenance."""
     labels = np.repeat(list(made), [len(values) for values in made.values()])
@@ -193,8 +183,8 @@ def _describe_samples(
             "label": labels.astype(object),
             "synthetic": True,
             "method": method,
-            "model_hash": workshop.model_hash(method),
-            "seed": workshop.resources.seed,
+            "model_hash": workplace.model_hash(method),
+            "seed": workplace.resources.seed,
         },
         index=pd.Index(names, name="sample"),
     )
@@ -236,6 +226,9 @@ def augment(
     against them, beside the ceiling (half of them against the other half) and
     the floor (genes drawn one by one from any label). For rarer labels the
     training samples themselves are the yardstick, which ``compared_with`` says.
+    While the generator trains, its state is kept beside the output (a hidden file
+    that ends in ``.training.npz``): the same command, given again after a kill, goes on
+    there and gives the same samples.
 
     Parameters
     ----------
@@ -296,20 +289,21 @@ def augment(
         for label in asked:
             require_samples(material.training, label)
     methods: tuple[Method, ...] = METHODS if evaluate else (method,)
-    workshop = _prepare(material, methods, studies, resources)
-    made = {label: workshop.make(method, label, n_samples) for label in asked}
+    checkpoint = Path(out).with_name(f".{Path(out).name}.training.npz")
+    workplace = _prepare(material, methods, studies, checkpoint=checkpoint, resources=resources)
+    made = {label: workplace.make(method, label, n_samples) for label in asked}
     per_label: dict[str, dict[Method, Figures]] = {}
     copies: dict[str, dict[Method, int]] = {}
     for i, label in enumerate(asked):
         shown = {method: made[label]}
-        for other in _usable(workshop, methods, label):
+        for other in _usable(workplace, methods, label):
             if other != method:
-                shown[other] = workshop.make(other, label, min(n_samples, _N_MEASURED))
-        per_label[label], copies[label] = _measure_label(workshop, label, shown)
+                shown[other] = workplace.make(other, label, min(n_samples, _N_MEASURED))
+        per_label[label], copies[label] = _measure_label(workplace, label, shown)
         resources.progress("measure fidelity", i + 1, len(asked))
-    return _finish(
+    summary = _finish(
         opened,
-        workshop,
+        workplace,
         made,
         out=out,
         method=method,
@@ -319,11 +313,13 @@ def augment(
         copies=copies,
         evaluate=evaluate,
     )
+    remove_path(checkpoint)
+    return summary
 
 
 def _finish(
     atlas: Atlas,
-    workshop: _Workshop,
+    workplace: _Workplace,
     made: Mapping[str, NDArray[np.float32]],
     *,
     out: str | os.PathLike[str],
@@ -335,7 +331,7 @@ def _finish(
     evaluate: bool,
 ) -> Summary:
     """Write the samples with all that was measured, and sum up."""
-    material, resources = workshop.material, workshop.resources
+    material, resources = workplace.material, workplace.resources
     n_each = len(next(iter(made.values())))
     manifest = create_manifest(
         "augment",
@@ -344,7 +340,7 @@ def _finish(
             "labels": list(made),
             "n_samples": n_each,
             "method": method,
-            "studies": workshop.studies,
+            "studies": workplace.studies,
             "depth": depth,
             "evaluate": evaluate,
         },
@@ -365,16 +361,18 @@ def _finish(
             name: not any(counts.get(name, 0) for counts in copies.values())
             for name in dict.fromkeys(name for counts in copies.values() for name in counts)
         },
-        "generator": _tell_training(workshop.generator),
+        "generator": _tell_training(workplace.workshop.generator),
     }
-    curve = list(workshop.generator.curve) if workshop.generator is not None else []
+    curve = (
+        list(workplace.workshop.generator.curve) if workplace.workshop.generator is not None else []
+    )
     values: NDArray[Any] = np.concatenate(list(made.values()))
     if depth is None:
         values /= material.divisor
     else:
         values = draw_counts(values, depth, rng=resources.rng("augment: counts"))
-    obs = _describe_samples(made, method, workshop)
-    unit = "counts" if depth is not None else workshop.recipe
+    obs = _describe_samples(made, method, workplace)
+    unit = "counts" if depth is not None else material.recipe
     notes = found | {"unit": unit, "training": curve, "manifest": manifest}
     write_samples(out, values, obs=obs, var=atlas.var, notes=notes, overwrite=overwrite)
     figures = {
@@ -387,7 +385,7 @@ def _finish(
         "n_training_samples": material.training.n_samples,
         "n_training_left_out": material.n_left_out,
         "n_unmeasured_filled": material.n_filled,
-        "model_hash": workshop.model_hash(method),
+        "model_hash": workplace.model_hash(method),
         "seed": resources.seed,
     }
     return Summary("augment", figures | found, manifest)
