@@ -114,6 +114,15 @@ def test_metadata_and_labels_travel_with_the_counts(path, tmp_path, labels, endi
     assert (summary.figures["n_labels"], summary.figures["n_labelled"]) == (2, 3)
 
 
+def test_labels_may_come_from_a_sheet(path, tmp_path):
+    (tmp_path / "sheet.csv").write_text("sample,tissue\nGSM2,liver\nGSM3,brain\nGSM900,liver\n")
+
+    extract(path, series=["GSE1"], labels=tmp_path / "sheet.csv", out=tmp_path / "y.h5ad")
+
+    content = anndata.read_h5ad(tmp_path / "y.h5ad")
+    assert content.obs["labels"].tolist() == ["", "liver", "brain"]
+
+
 def test_a_table_and_its_sheet_pack_into_the_same_counts(tmp_path):
     genes = make_genes(12)
     genes["symbol"] = ""

@@ -1,6 +1,9 @@
 """Some samples of a remote file become a smaller file: same counts, few bytes, resumable."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -104,6 +107,60 @@ def test_labelled_samples_are_fetched_by_name(server, wide, tmp_path):
     assert open_archs4(tmp_path / "x.h5").sample_ids.tolist() == ["GSM2", "GSM30"]
 
 
+@pytest.mark.filterwarnings("ignore::expressome.errors.LabelWarning")
+@pytest.mark.parametrize("form", ["sheet.csv", "list.tsv", "lists"])
+def test_samples_are_fetched_by_any_list_that_annotate_takes(server, wide, tmp_path, form):
+    (tmp_path / "sheet.csv").write_text("sample,tissue\nGSM30,liver\nGSM2,brain\nGSM9000,liver\n")
+    rows = ["GSM30\tliver\ttissue", "GSM2\tbrain\ttissue", "GSM9000\tliver\ttissue"]
+    (tmp_path / "list.tsv").write_text("\n".join(["gsm\tlabel\tkind", *rows]))
+    folder = tmp_path / "lists" / "tissue_types"
+    folder.mkdir(parents=True)
+    (folder / "liver.r").write_text('samp = c("GSM30","GSM2","GSM9000","")')
+
+    with pytest.warns(LeftOutWarning, match=r"1 of 3 samples .* not in wide\.h5 \(GSM9000\)"):
+        summary = fetch(
+            server.url("wide.h5"), labels=tmp_path / form, out=tmp_path / "x.h5", dry_run=False
+        )
+
+    assert summary.figures["unknown_samples"] == ["GSM9000"]
+    assert open_archs4(tmp_path / "x.h5").sample_ids.tolist() == ["GSM2", "GSM30"]
+
+
+KILLED = """
+import os, signal, sys
+from expressome.archs4 import piece_cache
+from expressome.pipeline import fetch
+
+write, n_left = piece_cache.PieceCache.write, [int(sys.argv[3])]
+
+def write_and_die(self, start, piece):
+    write(self, start, piece)
+    n_left[0] -= 1
+    if n_left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+piece_cache.PieceCache.write = write_and_die
+fetch(sys.argv[1], series=[f"GSE{k}" for k in range(1, 150)], out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_pieces", [2, 12])
+def test_after_a_kill_the_next_fetch_goes_on_and_ends_alike(server, wide, tmp_path, n_pieces):
+    url, out = server.url("wide.h5"), tmp_path / "x.h5"
+    arguments = [sys.executable, "-c", KILLED, url, str(out), str(n_pieces)]
+    killed = subprocess.run(arguments, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not out.exists()
+    n_before = server.n_sent
+
+    fetch(url, series=[f"GSE{k}" for k in range(1, 150)], out=out)
+
+    np.testing.assert_array_equal(open_archs4(out).counts(), make_counts(600, 500)[:447])
+    assert server.n_sent - n_before < wide.stat().st_size
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "site", "x.h5"]
+
+
 def test_labels_of_another_file_are_told(server, wide, tmp_path):
     other = make_archs4(
         tmp_path / "o.h5", samples=pd.DataFrame({"series": "GSE1"}, index=["A", "B"])
@@ -111,7 +168,7 @@ def test_labels_of_another_file_are_told(server, wide, tmp_path):
     (tmp_path / "sheet.csv").write_text("sample,tissue\nA,liver\nB,liver\n")
     annotate(other, [tmp_path / "sheet.csv"], out=tmp_path / "labels.parquet")
 
-    with pytest.raises(EmptySelectionError, match=r"none of the 600 samples of wide\.h5 carries"):
+    with pytest.raises(EmptySelectionError, match=r"none of the 600 .* which lists 2 \(A, B\)"):
         fetch(server.url("wide.h5"), labels=tmp_path / "labels.parquet", out=tmp_path / "x.h5")
 
 

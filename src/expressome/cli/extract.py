@@ -25,7 +25,11 @@ DUPLICATES = ("keep", "sum", "first", "error")
 @click.command()
 @click.argument("file", type=INPUT)
 @selection_options
-@click.option("--labels", type=click.Path(path_type=Path), help="What annotate wrote.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="What annotate wrote, or a list, folder or sheet.",
+)
 @click.option(
     "--genes-by",
     type=click.Choice(GENES_BY),

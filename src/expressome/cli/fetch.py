@@ -25,7 +25,7 @@ __all__ = ["fetch"]
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
-    help="What annotate wrote: fetch its labelled samples.",
+    help="What annotate wrote, or a list, folder or sheet: fetch its labelled samples.",
 )
 @out_option("The new, smaller ARCHS4 file.")
 @overwrite_option

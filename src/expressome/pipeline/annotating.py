@@ -3,46 +3,20 @@
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from expressome.annotation.agreement import agree, to_label_matrix
+from expressome.annotation.agreement import to_label_matrix
 from expressome.annotation.coverage import describe_coverage, describe_lists
-from expressome.annotation.entries import canonical_kind
 from expressome.annotation.multihot import write_labels
-from expressome.annotation.sheets import read_label_table
-from expressome.annotation.site_lists import (
-    has_matrix_header,
-    is_matrix,
-    is_script,
-    read_folder,
-    read_matrix,
-    read_script,
-)
 from expressome.archs4.reader import open_archs4
 from expressome.engine import Resources
 from expressome.errors import EmptySelectionError, LabelError, LabelWarning, first_few
 from expressome.manifest import create_manifest
 from expressome.outputs import check_input, check_output
-from expressome.reference.vocabulary import fold_name, load_vocabulary
+from expressome.pipeline.label_gathering import gather_lists
 from expressome.results import Summary
 
 __all__ = ["annotate"]
-
-
-def _read_source(path: Path, label_columns: Sequence[str] | None) -> pd.DataFrame:
-    """Read the entries of one source, whatever it is."""
-    if path.is_dir():
-        return read_folder(path)
-    if is_script(path):
-        return read_script(path)
-    if is_matrix(path):
-        return read_matrix(path)
-    if has_matrix_header(path):
-        return read_matrix(path, label=path.absolute().parent.name)
-    return read_label_table(path, label_columns=label_columns)
 
 
 def _warn(figures: dict[str, Any]) -> None:
@@ -143,7 +117,8 @@ def annotate(
 
     Examples
     --------
-    >>> import tempfile, numpy as np
+    >>> import tempfile, numpy as np, pandas as pd
+    >>> from pathlib import Path
     >>> from expressome.archs4.writing import write_archs4
     >>> folder = Path(tempfile.mkdtemp())
     >>> samples = pd.DataFrame({"series": ["GSE1"] * 3}, index=["S1", "S2", "S3"])
@@ -163,12 +138,7 @@ def annotate(
     check_output(out, overwrite=overwrite)
     compendium = open_archs4(file)
     samples = compendium.sample_ids
-    agreement = agree(
-        [_read_source(path, label_columns) for path in paths],
-        load_vocabulary(),
-        fold=fold_name,
-        kind=None if kind is None else canonical_kind(kind),
-    )
+    agreement = gather_lists(paths, kind=kind, label_columns=label_columns)
     try:
         labels = to_label_matrix(agreement, samples)
     except EmptySelectionError as error:

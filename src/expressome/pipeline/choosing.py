@@ -9,22 +9,34 @@ from expressome.archs4.reader import Compendium
 from expressome.archs4.selection import SampleChoice, select_samples
 from expressome.engine import Resources
 from expressome.errors import EmptySelectionError, LeftOutWarning, first_few
+from expressome.outputs import check_input
 
 __all__ = ["choose_samples", "read_names", "report_choice"]
 
-_HEADERS = {"sample", "samples", "gsm", "geo_accession", "series", "gse", "series_id"}
+# Names of the column that holds the ids, in lists that are tables.
+_SAMPLE_HEADERS = frozenset({"sample", "samples", "sample_id", "gsm", "geo_accession"})
+_SERIES_HEADERS = frozenset({"series", "series_id", "gse"})
+# What ends so is meant as a file and not as an id.
+_LIST_ENDINGS = (".txt", ".tsv", ".csv", ".list")
 
 
-def read_names(items: Iterable[str], *, known: Iterable[str] = ()) -> list[str]:
+def read_names(
+    items: Iterable[str],
+    *,
+    known: Iterable[str] = (),
+    headers: frozenset[str] = _SAMPLE_HEADERS | _SERIES_HEADERS,
+) -> list[str]:
     """Read ids that are given one by one, with commas between, or as a file.
 
     Parameters
     ----------
     items
-        Ids, ``"GSM1,GSM2"``, or paths of text files with one id per line (of a table
-        with tabs, the first column; a header such as ``sample`` is skipped).
+        Ids, ``"GSM1,GSM2"``, or paths of text files with one id per line; of a table,
+        the column named in `headers`, else the first.
     known
         Ids that exist: one that holds a comma or is a file's name is kept whole.
+    headers
+        Names of the column of ids, in small letters.
 
     Returns
     -------
@@ -33,6 +45,8 @@ def read_names(items: Iterable[str], *, known: Iterable[str] = ()) -> list[str]:
 
     Raises
     ------
+    InputNotFoundError
+        If what must be a file by its ending is not there.
     EmptySelectionError
         If a file holds no id.
 
@@ -46,24 +60,50 @@ def read_names(items: Iterable[str], *, known: Iterable[str] = ()) -> list[str]:
     for item in items:
         if item in known:
             names.append(item)
-        elif len(item) < 1024 and Path(item).is_file():
-            names += _read_list(Path(item))
+        elif _is_list(item):
+            names += _read_list(check_input(item), known, headers)
         else:
             names += [part.strip() for part in item.split(",") if part.strip()]
     return names
 
 
-def _read_list(path: Path) -> list[str]:
-    """Read the first column of a text file."""
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    names = [line.split("\t")[0].strip().strip('"') for line in lines]
-    names = [name for name in names if name and not name.startswith("#")]
-    if names and names[0].lower() in _HEADERS:
-        names = names[1:]
+def _is_list(item: str) -> bool:
+    """Tell the name of a file from ids."""
+    if len(item) > 1024:
+        return False
+    is_named_so = item.lower().endswith(_LIST_ENDINGS) and "," not in item
+    return is_named_so or Path(item).is_file()
+
+
+def _read_list(path: Path, known: frozenset[str], headers: frozenset[str]) -> list[str]:
+    """Read the ids of a list or a table."""
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    comma = "," if path.suffix.lower() == ".csv" else None
+    rows = [_split_line(line, comma, known) for line in lines]
+    first = [cell.lower() for cell in rows[0]] if rows else []
+    column = next((k for k, cell in enumerate(first) if cell in headers), None)
+    if column is not None:
+        names = [row[column] for row in rows[1:] if len(row) > column]
+    elif comma or any("\t" in line for line in lines):
+        names = [row[0] for row in rows]
+    else:
+        names = [name for row in rows for name in row]
+    names = [name for name in names if name]
     if not names:
-        msg = f"{path} holds no id in its {len(lines)} lines; write one id per line"
+        msg = f"{path} holds no id in its {len(text.splitlines())} lines; write one id per line"
         raise EmptySelectionError(msg)
     return names
+
+
+def _split_line(line: str, separator: str | None, known: frozenset[str]) -> list[str]:
+    """Cut a line into cells: of a table at tabs or commas, of a list into ids."""
+    if "\t" in line:
+        separator = "\t"
+    if separator is None and line.strip() not in known:
+        separator = ","
+    cells = [line] if separator is None else line.split(separator)
+    return [cell.strip().strip('"').strip() for cell in cells]
 
 
 def choose_samples(
@@ -113,8 +153,8 @@ def choose_samples(
     known = compendium.sample_ids if samples else ()
     choice = select_samples(
         compendium,
-        samples=read_names(samples, known=known) if samples else None,
-        series=read_names(series) if series else None,
+        samples=read_names(samples, known=known, headers=_SAMPLE_HEADERS) if samples else None,
+        series=read_names(series, headers=_SERIES_HEADERS) if series else None,
         search=search,
         conditions=list(where),
         n_random=random,

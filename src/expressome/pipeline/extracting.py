@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expressome.annotation.multihot import read_labels
 from expressome.archs4.reader import Compendium, open_archs4
 from expressome.archs4.selection import SampleChoice
 from expressome.archs4.subset import read_sample_fields
@@ -25,6 +24,7 @@ from expressome.outputs import check_output
 from expressome.pipeline.choosing import choose_samples, report_choice
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_keying import Duplicates, GeneKeys, GenesBy, key_genes
+from expressome.pipeline.label_gathering import open_labels
 from expressome.results import LabelMatrix, Summary, to_json
 from expressome.tables.writing import companion_paths, write_table
 
@@ -108,7 +108,8 @@ def extract(
     random
         Draw so many of what is left, in file order; the seed is in `resources`.
     labels
-        What `annotate` wrote; the labels of the chosen samples go along.
+        What `annotate` wrote, or a list, folder or sheet that it takes; the labels of
+        the chosen samples go along.
     genes_by
         Key of the genes: Ensembl id, or symbol.
     duplicates
@@ -167,7 +168,7 @@ def extract(
         for beside in companion_paths(place).values():
             check_output(beside, overwrite=overwrite)
     compendium = open_archs4(file)
-    annotated = None if labels is None else read_labels(labels)
+    annotated = None if labels is None else open_labels(labels)
     choice = choose_samples(
         compendium,
         samples=samples,

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expressome.addresses import RemotePath
-from expressome.annotation.multihot import read_labels
 from expressome.archs4.reader import Compendium, open_archs4
 from expressome.archs4.remote import open_remote
 from expressome.archs4.subset import missing_bytes, read_sample_fields
 from expressome.archs4.writing import write_archs4
 from expressome.engine import Resources
-from expressome.errors import EmptySelectionError, InvalidValueError
+from expressome.errors import EmptySelectionError, InvalidValueError, first_few
 from expressome.manifest import create_manifest
 from expressome.outputs import check_output
 from expressome.pipeline.choosing import choose_samples, report_choice
+from expressome.pipeline.label_gathering import open_labels
 from expressome.results import Summary, to_json
 
 __all__ = ["fetch"]
@@ -62,7 +62,8 @@ def fetch(
     random
         Draw so many of what is left; the seed is in `resources`.
     labels
-        What `annotate` wrote: its labelled samples are named.
+        What `annotate` wrote, or a list, folder or sheet that it takes: the labelled
+        samples are named.
     dry_run
         Say how many samples and bytes it would be; fetch no counts.
     overwrite
@@ -138,18 +139,19 @@ def fetch(
 
 
 def _name_labelled(compendium: Compendium, labels: StrPath | None) -> list[str]:
-    """Give the samples of the file that carry a label."""
+    """Give the samples that carry a label; those the file lacks are told with the others."""
     if labels is None:
         return []
-    own = read_labels(labels).reindex(compendium.sample_ids)
-    named = [str(name) for name in compendium.sample_ids[own.is_labelled]]
-    if not named:
+    listed = open_labels(labels)
+    named = listed.samples[listed.is_labelled]
+    if not named.isin(compendium.sample_ids).any():
         msg = (
             f"none of the {compendium.n_samples} samples of {compendium.path.name} carries a "
-            f"label in {labels}; annotate this file"
+            f"label in {labels}, which lists {len(named)} ({first_few(named, 2)}); give labels "
+            "of this file's samples"
         )
         raise EmptySelectionError(msg)
-    return named
+    return [str(name) for name in named]
 
 
 class _Counter:
