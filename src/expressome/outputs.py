@@ -1,7 +1,9 @@
 """Write an output beside its place and move it there only when complete."""
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ __all__ = [
     "partial_path",
     "remove_path",
     "replace_path",
+    "restore_path",
     "staged_output",
 ]
 
@@ -143,11 +146,44 @@ def replace_path(new: Path, place: Path) -> None:
     if new.is_file() and place.is_file():
         new.replace(place)
         return
-    retired = place.with_name(f".{place.name}.retired")
+    if _exchange(new, place):
+        remove_path(new)
+        return
+    retired = _retired_path(place)
     remove_path(retired)
     place.replace(retired)
     new.replace(place)
     remove_path(retired)
+
+
+def restore_path(place: Path) -> None:
+    """Bring back an output whose replacement was killed between its two moves.
+
+    Parameters
+    ----------
+    place
+        Where the output belongs; nothing happens if it is there.
+
+    Notes
+    -----
+    Only file systems without an atomic exchange of two folders can leave this state.
+    """
+    retired = _retired_path(place)
+    if not place.exists() and retired.exists():
+        retired.replace(place)
+
+
+def _retired_path(place: Path) -> Path:
+    return place.with_name(f".{place.name}.retired")
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two paths in one step; False where the system cannot."""
+    # renameat2(2) with RENAME_EXCHANGE (2), relative to the working folder (AT_FDCWD, -100).
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    return bool(rename(-100, os.fsencode(first), -100, os.fsencode(second), 2) == 0)
 
 
 @contextmanager

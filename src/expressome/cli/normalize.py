@@ -9,7 +9,6 @@ from expressome.cli.options import (
     INPUT,
     dry_run_option,
     expected_failures,
-    out_option,
     overwrite_option,
     resource_options,
 )
@@ -23,6 +22,7 @@ DEFINITIONS = ("spliced", "union", "span")
 UNITS = ("kb", "bp")
 MISSING = ("median", "drop", "error")
 DTYPES = ("float32", "float16")
+DUPLICATES = ("skip", "error")
 
 
 class _Fractions(click.ParamType):  # type: ignore[type-arg]  # click's generic has no use here
@@ -102,7 +102,19 @@ class _Fractions(click.ParamType):  # type: ignore[type-arg]  # click's generic 
     show_default=True,
     help="How values are stored; float16 takes half the disk and keeps 3 digits.",
 )
-@out_option("The new atlas.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(DUPLICATES),
+    default="skip",
+    show_default=True,
+    help="With --append, samples the atlas holds already: leave them as they are, or stop.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The new atlas.")
+@click.option(
+    "--append",
+    type=click.Path(path_type=Path),
+    help="Atlas to add FILE's new samples to, on its scale, instead of --out.",
+)
 @overwrite_option
 @dry_run_option
 @resource_options
@@ -116,7 +128,11 @@ def normalize(file: Path | str, resources: Resources, **options: Any) -> None:  
     \b
     Example:
         expressome normalize human_gene_v2.6.h5 --labels labels.parquet --out human.zarr
+        expressome normalize more.h5 --append human.zarr
     """
     from expressome import pipeline
 
+    if (options["out"] is None) == (options["append"] is None):
+        msg = "pass either --out, for a new atlas, or --append, to extend one"
+        raise click.UsageError(msg)
     click.echo(pipeline.normalize(file, resources=resources, **options).to_json())

@@ -20,17 +20,22 @@ from expressome.normalization.fingerprints import fingerprint_counts
 from expressome.normalization.quantile import sum_sorted
 from expressome.normalization.recipe import Normalizer
 from expressome.normalization.rows import retile
+from expressome.pipeline.budgeting import BLOCK_CELL_BYTES
 from expressome.results import Target
 
-__all__ = ["BlockJob", "build_blocks", "collect_distributions", "fit_on_samples"]
+__all__ = [
+    "BlockJob",
+    "build_blocks",
+    "collect_distributions",
+    "detect_genes",
+    "fit_on_samples",
+    "share_memory",
+]
 
 # log2(1 + count) of any 32-bit count lies below 32; a quarter of a doubling is
 # finer than a figure shows.
 _EDGES_BEFORE = np.arange(0.0, 32.25, 0.25)
 _N_BINS_AFTER = 128
-
-# Values 4, detected 1, a mask on the way; compressed chunks go to disk one by one.
-_BYTES_PER_CELL = 6
 
 Item = tuple[int, NDArray[Any] | None]
 
@@ -81,10 +86,12 @@ def make_block(job: BlockJob, item: Item) -> dict[str, Any]:
     block, counts = item
     rows = np.arange(block * BLOCK_SAMPLES, min((block + 1) * BLOCK_SAMPLES, len(job.shown)))
     if counts is None:
-        counts = job.compendium.counts(samples=rows, genes=job.columns)
+        # A worker has one thread for one block.
+        one = Resources(workers=1)
+        counts = job.compendium.counts(samples=rows, genes=job.columns, resources=one)
     values = job.normalizer.apply(counts, genes=job.gene_ids)
     record = write_block(
-        job.folder, block, values=values, detected=_detect(job, counts), dtype=job.dtype
+        job.folder, block, values=values, detected=detect_genes(job, counts), dtype=job.dtype
     )
     record["counts_hash"] = fingerprint_counts(counts, job.gene_hashes)
     picked = np.flatnonzero(job.shown[rows])
@@ -95,8 +102,21 @@ def make_block(job: BlockJob, item: Item) -> dict[str, Any]:
     return record
 
 
-def _detect(job: BlockJob, counts: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell counts above 0, in the order of the atlas's genes."""
+def detect_genes(job: BlockJob, counts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell counts above 0, in the order of the atlas's genes.
+
+    Parameters
+    ----------
+    job
+        Which genes the counts are of.
+    counts
+        Shape (n_samples, n_read).
+
+    Returns
+    -------
+    ndarray
+        Shape (n_samples, n_genes of the atlas); False for a gene that was not read.
+    """
     if job.gene_ids is None:
         return counts > 0
     columns = job.gene_ids.get_indexer(pd.Index(job.normalizer.genes))
@@ -139,6 +159,7 @@ def build_blocks(job: BlockJob, writer: AtlasWriter, resources: Resources) -> No
         made = map_blocks(function, items, resources=threads, n_ahead=threads.n_workers)
     else:
         made = map_blocks(function, ((block, None) for block in todo), resources=resources)
+    resources.progress("normalize", len(writer.records), n_total)
     for record in made:
         writer.record(record)
         resources.progress("normalize", len(writer.records), n_total)
@@ -146,7 +167,7 @@ def build_blocks(job: BlockJob, writer: AtlasWriter, resources: Resources) -> No
 
 def _n_threads(job: BlockJob, resources: Resources) -> int:
     """Say how many blocks may be under way in the half that reading leaves."""
-    block_bytes = _BYTES_PER_CELL * BLOCK_SAMPLES * job.normalizer.n_genes
+    block_bytes = BLOCK_CELL_BYTES * BLOCK_SAMPLES * job.normalizer.n_genes
     return max(1, min(resources.n_workers, resources.memory_bytes // 2 // block_bytes))
 
 
@@ -199,6 +220,7 @@ def fit_on_samples(
     else:
         tiles = (rows[start : start + TILE_SAMPLES] for start in starts)
         sums = map_blocks(partial(_sum_rows, compendium, columns), tiles, resources=resources)
+    resources.progress("fit target", 0, len(starts))
     total = np.zeros(len(columns))
     for number, tile_sum in enumerate(sums, start=1):
         total += tile_sum
@@ -210,7 +232,8 @@ def _sum_rows(
     compendium: Compendium, columns: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Read one tile of samples and sum it, on a worker."""
-    return sum_sorted(compendium.counts(samples=rows, genes=columns))
+    one = Resources(workers=1)
+    return sum_sorted(compendium.counts(samples=rows, genes=columns, resources=one))
 
 
 def collect_distributions(job: BlockJob, writer: AtlasWriter) -> dict[str, NDArray[Any]]:
@@ -241,5 +264,16 @@ def collect_distributions(job: BlockJob, writer: AtlasWriter) -> dict[str, NDArr
 
 
 def share_memory(resources: Resources) -> Resources:
-    """Leave half of the memory to the blocks under way."""
+    """Leave half of the memory to the blocks under way.
+
+    Parameters
+    ----------
+    resources
+        All of it.
+
+    Returns
+    -------
+    Resources
+        With the half that reading may take.
+    """
     return replace(resources, memory_bytes=max(resources.memory_bytes // 2, 64 * 2**20))

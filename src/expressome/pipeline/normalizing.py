@@ -1,6 +1,7 @@
 """Normalise an ARCHS4 file into an atlas, split by study first."""
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expressome.addresses import size_of
 from expressome.archs4.reader import Compendium, open_archs4
 from expressome.atlas import AtlasWriter, create_atlas
 from expressome.atlas.schema import StoredType
-from expressome.engine import Resources
+from expressome.engine import Resources, on_cluster
 from expressome.errors import ConfigurationError, EmptySelectionError, ScaleMismatchError
 from expressome.manifest import create_manifest
 from expressome.normalization.fingerprints import hash_genes
@@ -23,12 +23,19 @@ from expressome.normalization.length import LengthUnit
 from expressome.normalization.quantile import load_target, save_target
 from expressome.normalization.recipe import Normalizer, Recipe, fit_normalizer
 from expressome.outputs import check_output
+from expressome.pipeline.appending import Duplicates, append_samples, refuse_decided
 from expressome.pipeline.atlas_building import (
     BlockJob,
     build_blocks,
     collect_distributions,
     fit_on_samples,
 )
+from expressome.pipeline.budgeting import (
+    TableMemory,
+    find_normalizing_minimum,
+    leave_for_blocks,
+)
+from expressome.pipeline.estimating import say_normalizing_plan
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_planning import GenePlan, plan_genes, read_target
 from expressome.pipeline.label_splitting import SampleSplit, match_labels, split_labelled
@@ -46,10 +53,12 @@ _TARGET_FILE = ".target.npz"
 StrPath = str | os.PathLike[str]
 
 
+@on_cluster
 def normalize(
     file: StrPath,
     *,
-    out: StrPath,
+    out: StrPath | None = None,
+    append: StrPath | None = None,
     labels: StrPath | None = None,
     split: Sequence[float] = (70, 15, 15),
     recipe: Recipe = "log2-quantile-length",
@@ -59,6 +68,7 @@ def normalize(
     gtf: StrPath | None = None,
     missing_lengths: Missing = "median",
     dtype: StoredType = "float32",
+    duplicates: Duplicates = "skip",
     overwrite: bool = False,
     dry_run: bool = False,
     resources: Resources | None = None,
@@ -75,8 +85,13 @@ def normalize(
         ARCHS4 file of any release, or one that `pack` wrote.
     out
         Folder of the new atlas.
+    append
+        An atlas to extend instead: its samples, split, genes, recipe, lengths and target stay;
+        the file's new samples are added. Only `labels`, `duplicates`, `dry_run` and `resources` go
+        with it.
     labels
-        What `annotate` wrote. Without it the target is fitted on all samples.
+        What `annotate` wrote. Without it the target is fitted on all samples. With
+        `append`, labels of the new samples.
     split
         Shares of training, validation and test samples.
     recipe
@@ -96,6 +111,9 @@ def normalize(
     dtype
         How values are stored. ``"float16"`` takes half the disk and is off by at most
         1/2048 of a value (readers give float32 either way); not for lengths in bp.
+    duplicates
+        With `append`, samples whose id the atlas holds: ``"skip"`` leaves them as they are,
+        ``"error"`` refuses the file.
     overwrite
         Whether an existing atlas may be replaced once the new one is complete.
     dry_run
@@ -112,15 +130,26 @@ def normalize(
     ------
     ScaleMismatchError
         If recipe and file are on different scales.
+    InvalidValueError
+        If the memory budget is too small for the file; it names the least that works.
+    ClusterError
+        If the cluster cannot be reached.
     LabelError
         If no label belongs to a sample of the file.
     InvalidCountsError
         If a count is negative, NaN or infinite; nothing is left behind.
     OutputExistsError
         If the output exists and `overwrite` is False.
+    ConfigurationError
+        If neither or both of `out` and `append` are given, options contradict each other, or
+        an option is given that the extended atlas has decided.
 
     Warns
     -----
+    LeftOutWarning
+        If samples are in the extended atlas already.
+    StudyWarning
+        If studies were joined because they hold copies of one sample.
     LabelWarning
         If labels cannot be tested, or no sample is left unlabelled.
     IdentifierWarning
@@ -136,6 +165,14 @@ def normalize(
     its finished blocks when it is started again with the same inputs and options.
     """
     resources = resources or Resources()
+    if append is not None:
+        refuse_decided(locals(), inspect.signature(normalize))
+        return append_samples(
+            file, append, labels=labels, duplicates=duplicates, dry_run=dry_run, resources=resources
+        )
+    if out is None:
+        msg = "no output is named; pass out, or append to extend an atlas"
+        raise ConfigurationError(msg)
     place = check_output(out, overwrite=overwrite)
     compendium = open_archs4(file)
     _check_input(compendium, recipe)
@@ -155,7 +192,20 @@ def normalize(
     plan = plan_genes(compendium, lengths=lengths, missing=missing_lengths, target=saved)
     annotated = match_labels(labels, compendium)
     if dry_run:
-        return Summary("normalize", _say_plan(compendium, plan, annotated))
+        train_share = split[0] / sum(split)
+        figures = say_normalizing_plan(
+            compendium,
+            plan,
+            train_share=0 if saved or recipe == "log2-cpm" else train_share,
+            labels=annotated,
+            resources=resources,
+        )
+        return Summary("normalize", figures)
+    tables = TableMemory()
+    with tables.reading():
+        _ = compendium.samples
+    minimum_bytes = find_normalizing_minimum(compendium, len(plan.genes))
+    resources = leave_for_blocks(resources, tables, minimum_bytes)
     parts = split_labelled(
         annotated, compendium, columns=plan.columns, fractions=split, resources=resources
     )
@@ -333,20 +383,3 @@ def _count_unmeasured(work: _Work, groups: tuple[NDArray[np.int32], NDArray[np.b
     missing = (~measured[:, work.plan.columns]).sum(axis=1)
     n_absent = len(work.plan.genes) - len(work.plan.columns)
     return int(missing[tables].sum()) + n_absent * len(tables)
-
-
-def _say_plan(compendium: Compendium, plan: GenePlan, labels: LabelMatrix) -> dict[str, Any]:
-    """Say what a run would read and write."""
-    n_passes = 1 if plan.target is not None else 2
-    n_cells = compendium.n_samples * len(plan.genes)
-    share = float(labels.is_labelled.mean()) if labels.n_labels else 1.0
-    return {
-        "dry_run": True,
-        "n_samples": compendium.n_samples,
-        "n_genes": len(plan.genes),
-        "passes": n_passes,
-        "bytes_read": int(size_of(compendium.path) * (1 + (n_passes - 1) * share)),
-        "bytes_written": int(n_cells * 4 / 1.13 + n_cells / 8),
-        "lengths": plan.coverage or None,
-        "n_labelled": int(labels.is_labelled.sum()),
-    }
