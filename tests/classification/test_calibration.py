@@ -10,8 +10,9 @@ from expressome.classification.calibration import (
     fit_temperature,
     fit_thresholds,
 )
+from expressome.classification.discriminant import fit_linear
 from expressome.classification.features import f_statistic, order_genes, rank_within_samples
-from expressome.classification.linear import LinearScores, fit_linear
+from expressome.classification.linear import LinearScores
 from expressome.classification.outliers import OutlierBound, bound_distance, fit_outlier_bound
 from expressome.classification.tuning import validation_pairs
 from expressome.errors import InvalidValueError, LabelWarning, ModelError, ShapeError

@@ -11,7 +11,7 @@ from expressome.errors import InvalidValueError, LabelError, ShapeError, StudyWa
 
 __all__ = ["StudyEffects", "extend_training", "fit_study_effects"]
 
-# Lowest share of the labelled sample in a mixture; below it the label would be lost.
+# Lowest share of the labelled sample in a mixture; below one half the label would be lost.
 _LOWEST_WEIGHT = 0.7
 # Share of the spread within a study that is added as independent noise.
 _NOISE_SHARE = 0.1
@@ -231,7 +231,11 @@ def fit_study_effects(
 
 
 def _choose_bases(
-    labels: sparse.csr_array, n_per_label: int, rng: np.random.Generator
+    labels: sparse.csr_array,
+    n_per_label: int,
+    rng: np.random.Generator,
+    *,
+    studies: NDArray[np.object_] | None,
 ) -> NDArray[np.intp]:
     """Choose the labelled sample each new row starts from, label after label."""
     columns = sparse.csc_array(labels)
@@ -239,7 +243,11 @@ def _choose_bases(
     held = [
         columns.indices[columns.indptr[k] : columns.indptr[k + 1]] for k in range(labels.shape[1])
     ]
-    chosen = [rng.choice(samples, n_per_label) for samples in held if len(samples)]
+    chosen = [
+        rng.choice(samples, n_per_label, p=None if studies is None else _even(studies[samples]))
+        for samples in held
+        if len(samples)
+    ]
     if not chosen:
         msg = (
             f"none of {labels.shape[0]} samples carries one of {labels.shape[1]} labels; label some"
@@ -248,7 +256,13 @@ def _choose_bases(
     return np.concatenate(chosen).astype(np.intp)
 
 
-def extend_training(
+def _even(studies: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Weigh samples so that every study counts the same."""
+    _, owner, sizes = np.unique(studies.astype(str), return_inverse=True, return_counts=True)
+    return np.asarray(1 / sizes[owner] / len(sizes), dtype=np.float64)
+
+
+def extend_training(  # noqa: PLR0913 - samples, then how far they are moved
     values: ArrayLike,
     labels: sparse.csr_array,
     studies: ArrayLike,
@@ -257,11 +271,13 @@ def extend_training(
     rng: np.random.Generator,
     effects: StudyEffects | None = None,
     strength: float = 1.0,
+    lowest_weight: float = _LOWEST_WEIGHT,
+    by_study: bool = False,
 ) -> tuple[NDArray[np.float32], sparse.csr_array]:
     """Make training rows that look as if they came from other studies.
 
     Each new row is w times a sample of the label plus (1 - w) times any other
-    sample, w uniform in 0.7 to 1, plus a new study effect, plus independent
+    sample, w uniform in `lowest_weight` to 1, plus a new study effect, plus independent
     noise of a tenth of the spread within studies. It carries all labels of its
     first sample. A classifier trained on them learns which directions studies
     move in and stops trusting those.
@@ -283,6 +299,11 @@ def extend_training(
         From `fit_study_effects`; fitted here on the same rows if None.
     strength
         Factor on the study effects; 1 is as strong as those seen.
+    lowest_weight
+        Lowest share of the labelled sample in a mixture, 0.5 to 1; 1 mixes nothing.
+    by_study
+        Whether the first sample comes from each study of the label equally often, so
+        that a large study does not stand for the label; else each sample does.
 
     Returns
     -------
@@ -297,7 +318,8 @@ def extend_training(
     ShapeError
         If the numbers of samples or genes disagree.
     InvalidValueError
-        If a value is NaN or infinite, or `n_per_label` is below 1.
+        If a value is NaN or infinite, `n_per_label` is below 1 or
+        `lowest_weight` lies outside 0.5 to 1.
     LabelError
         If no sample carries a label.
 
@@ -320,6 +342,9 @@ def extend_training(
     if n_per_label < 1:
         msg = f"n_per_label is {n_per_label}; at least 1 new row per label is needed"
         raise InvalidValueError(msg)
+    if not 0.5 <= lowest_weight <= 1:
+        msg = f"lowest_weight is {lowest_weight:g}; it must lie between 0.5 and 1"
+        raise InvalidValueError(msg)
     if effects is None:
         effects = fit_study_effects(checked, matrix, names)
     if effects.differences.shape[1] != checked.shape[1]:
@@ -328,9 +353,9 @@ def extend_training(
             f"{checked.shape[1]}; fit both on the same genes"
         )
         raise ShapeError(msg)
-    bases = _choose_bases(matrix, n_per_label, rng)
+    bases = _choose_bases(matrix, n_per_label, rng, studies=names if by_study else None)
     partners = rng.integers(len(checked), size=len(bases))
-    weights = rng.uniform(_LOWEST_WEIGHT, 1, len(bases)).astype(np.float32)[:, None]
+    weights = rng.uniform(lowest_weight, 1, len(bases)).astype(np.float32)[:, None]
     rows = effects.sample(len(bases), rng=rng, strength=strength)
     rows += weights * checked[bases]
     rows += (1 - weights) * checked[partners]

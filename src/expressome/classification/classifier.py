@@ -9,24 +9,45 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from expressome.classification.calibration import apply_temperature
+from expressome.classification.discriminant import LinearProblem, pose_linear, share_evenly
 from expressome.classification.features import rank_within_samples
 from expressome.classification.forest import Forest, fit_forest
 from expressome.classification.label_maps import LabelMaps
 from expressome.classification.label_sets import LabelSets, fit_label_sets
-from expressome.classification.linear import LinearScores, fit_linear
+from expressome.classification.linear import LinearScores
 
 __all__ = [
     "Classifier",
-    "ExtendTraining",
+    "EffectFunctions",
     "Settings",
     "extend_rows",
     "fit_classifier",
+    "pose_linear_half",
     "prepare_values",
+    "solve_linear_half",
 ]
 
-# extend(values, labels, studies, n_per_label=..., rng=...) -> new rows and their labels;
-# handed in by the pipeline, since rooms do not import each other.
-ExtendTraining = Callable[..., tuple[NDArray[np.float32], sparse.csr_array]]
+# Genes at which a penalty of 1 is the variance of one gene: a sample's sum of squares,
+# and with it the penalty, grows with the number of genes.
+_GENES_OF_PENALTY = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class EffectFunctions:
+    """How study effects are learned and invented, handed in by the pipeline.
+
+    Attributes
+    ----------
+    learn
+        ``learn(values, labels, studies)`` gives an object whose ``differences`` say
+        how studies differ within a label, shape (n_differences, n_genes).
+    extend
+        ``extend(values, labels, studies, n_per_label=, rng=, effects=, strength=,
+        lowest_weight=, by_study=)`` gives new rows and their labels.
+    """
+
+    learn: Callable[..., Any]
+    extend: Callable[..., tuple[NDArray[np.float32], sparse.csr_array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +66,30 @@ class Settings:
         Whether training is extended with samples of invented studies.
     n_per_label
         Invented samples per label.
+    effect_strength
+        Factor on the study effects that the forest's invented samples carry.
+    lowest_weight
+        Lowest share of the labelled sample where two samples are mixed.
     linear_share
         Weight of the linear scores beside the forest, 0 to 1.
     penalty
-        Of the linear scores.
+        Of the linear scores, for 2,000 genes; it grows with their number.
+    linear_strength
+        Factor on the study differences that the linear scores discount.
     use_ranks
         Whether values are replaced by their ranks within the sample.
     """
 
     features: str = "information"
-    n_genes: int = 2000
+    n_genes: int = 4000
     n_trees: int = 100
     study_effects: bool = True
     n_per_label: int = 150
+    effect_strength: float = 1.0
+    lowest_weight: float = 0.7
     linear_share: float = 0.5
-    penalty: float = 3.0
+    penalty: float = 1.0
+    linear_strength: float = 1.0
     use_ranks: bool = False
 
     def to_plain(self) -> dict[str, Any]:
@@ -172,7 +202,7 @@ def fit_classifier(
     studies: NDArray[np.object_],
     *,
     settings: Settings,
-    extend: ExtendTraining | None,
+    effects: EffectFunctions | None,
     seed: int,
     n_workers: int = 1,
 ) -> Classifier:
@@ -189,8 +219,8 @@ def fit_classifier(
         Study of each sample, shape (n_samples,).
     settings
         What to fit.
-    extend
-        Gives samples of invented studies; None, or `settings.study_effects`
+    effects
+        Learns and invents study effects; None, or `settings.study_effects`
         False, trains on the real samples alone.
     seed
         Root of every random choice.
@@ -203,20 +233,29 @@ def fit_classifier(
         Not calibrated yet: temperature 1.
     """
     label_sets, classes = fit_label_sets(labels)
-    rows, targets = values, classes
-    if extend is not None and settings.study_effects:
-        rows, targets = extend_rows(
-            values,
-            classes,
-            studies,
-            label_sets=label_sets,
-            extend=extend,
-            n_per_label=settings.n_per_label,
-            rng=np.random.default_rng([seed, 1]),
-        )
     n_sets = len(label_sets.sets)
+    known = None
+    if effects is not None and settings.study_effects:
+        known = effects.learn(values, _held(label_sets, classes), studies)
     forest, linear = None, None
+    if settings.linear_share > 0:
+        problem = pose_linear_half(values, classes, studies, n_classes=n_sets, known=known)
+        linear = solve_linear_half(problem, settings)
     if settings.linear_share < 1:
+        rows, targets = values, classes
+        if effects is not None and known is not None:
+            rows, targets = extend_rows(
+                values,
+                classes,
+                studies,
+                label_sets=label_sets,
+                extend=effects.extend,
+                rng=np.random.default_rng([seed, 1]),
+                n_per_label=settings.n_per_label,
+                effects=known,
+                strength=settings.effect_strength,
+                lowest_weight=settings.lowest_weight,
+            )
         forest = fit_forest(
             rows,
             targets,
@@ -225,9 +264,68 @@ def fit_classifier(
             n_trees=settings.n_trees,
             n_workers=n_workers,
         )
-    if settings.linear_share > 0:
-        linear = fit_linear(rows, targets, n_classes=n_sets, penalty=settings.penalty)
     return Classifier(label_sets, forest, linear, settings.linear_share)
+
+
+def pose_linear_half(
+    values: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    studies: NDArray[np.object_],
+    *,
+    n_classes: int,
+    known: Any,  # noqa: ANN401 - what `EffectFunctions.learn` gives
+) -> LinearProblem:
+    """Sum what the linear scores of any penalty need, every study of a class alike.
+
+    Parameters
+    ----------
+    values
+        Prepared expression, shape (n_samples, n_genes).
+    classes
+        Label set of each sample, shape (n_samples,).
+    studies
+        Study of each sample, shape (n_samples,).
+    n_classes
+        Number of label sets.
+    known
+        Study effects, with ``differences``; None for none.
+
+    Returns
+    -------
+    LinearProblem
+        For `solve_linear_half`.
+    """
+    return pose_linear(
+        values,
+        classes,
+        n_classes=n_classes,
+        shares=share_evenly(classes, studies),
+        differences=None if known is None else known.differences,
+    )
+
+
+def solve_linear_half(problem: LinearProblem, settings: Settings) -> LinearScores:
+    """Give the linear scores of some settings; the penalty grows with the genes.
+
+    Parameters
+    ----------
+    problem
+        From `pose_linear_half`.
+    settings
+        Their penalty and strength are used.
+
+    Returns
+    -------
+    LinearScores
+        The linear half of the ensemble.
+    """
+    n_genes = problem.rows.shape[1]
+    return problem.solve(settings.penalty * n_genes / _GENES_OF_PENALTY, settings.linear_strength)
+
+
+def _held(label_sets: LabelSets, classes: NDArray[np.int64]) -> sparse.csr_array:
+    """Give the labels of each sample's class."""
+    return sparse.csr_array(label_sets.sets[classes].astype(np.uint8))
 
 
 def extend_rows(
@@ -236,9 +334,9 @@ def extend_rows(
     studies: NDArray[np.object_],
     *,
     label_sets: LabelSets,
-    extend: ExtendTraining,
-    n_per_label: int,
+    extend: Callable[..., tuple[NDArray[np.float32], sparse.csr_array]],
     rng: np.random.Generator,
+    **options: Any,  # noqa: ANN401 - of `extend`
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Append samples of invented studies to real ones.
 
@@ -254,10 +352,10 @@ def extend_rows(
         The sets.
     extend
         Gives the new rows and their labels.
-    n_per_label
-        New rows per label.
     rng
         Source of randomness.
+    **options
+        Of `extend`: ``n_per_label``, ``effects``, ``strength``, ``lowest_weight``.
 
     Returns
     -------
@@ -266,8 +364,8 @@ def extend_rows(
     ndarray
         Class of each row.
     """
-    held = sparse.csr_array(label_sets.sets[classes].astype(np.uint8))
-    rows, labels = extend(values, held, studies, n_per_label=n_per_label, rng=rng)
+    held = _held(label_sets, classes)
+    rows, labels = extend(values, held, studies, rng=rng, by_study=True, **options)
     joined = np.concatenate([classes, _classes_of(labels, label_sets)])
     return np.concatenate([values, rows]), joined
 

@@ -1,4 +1,4 @@
-"""Ridge classifier: the linear half of the ensemble, in closed form."""
+"""Linear scores: the linear half of the ensemble."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -6,18 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
 
 from expressome.errors import ModelError, ShapeError
 
-__all__ = ["LinearScores", "fit_linear"]
+__all__ = ["LinearScores"]
 
 # Scores are regressions on 0/1 and lie near that range; at 0.1 a lead of 0.25 is
 # a probability of 0.9. Calibration on unseen studies corrects the rest.
 _SOFTNESS = 0.1
-# Added to every gene's spread, as a share of the mean spread, so that a nearly
-# constant gene is not blown up.
-_SPREAD_FLOOR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,71 +111,3 @@ class LinearScores:
             msg = f"linear weights of shape {scores.weights.shape} should be {expected}"
             raise ModelError(msg)
         return scores
-
-
-def fit_linear(
-    values: NDArray[np.floating],
-    classes: NDArray[np.integer],
-    *,
-    n_classes: int,
-    penalty: float = 3.0,
-) -> LinearScores:
-    """Regress each class on all genes, every class weighing the same.
-
-    Minimises, over weights W and intercepts, the mean over classes of the mean
-    over their samples of |one-hot - z W|^2 + penalty |W|^2, with z the
-    standardised values. With equal class weights this is linear discriminant
-    analysis with a shrunken covariance: directions in which samples of one
-    class scatter, study effects among them, get little weight.
-
-    Parameters
-    ----------
-    values
-        Shape (n_samples, n_genes), no NaN.
-    classes
-        Class of each sample, shape (n_samples,).
-    n_classes
-        Number of classes, of which some may have no sample.
-    penalty
-        In units of a standardised gene's variance.
-
-    Returns
-    -------
-    LinearScores
-        The closed-form solution.
-
-    References
-    ----------
-    Hastie, Buja, Tibshirani 1995, doi:10.1214/aos/1176324456 (penalised
-    discriminant analysis by regression on class indicators).
-
-    Examples
-    --------
-    >>> values = np.array([[0.0, 1], [1, 0], [5, 1], [6, 0]])
-    >>> scores = fit_linear(values, np.array([0, 0, 1, 1]), n_classes=2, penalty=0.01)
-    >>> scores.predict(np.array([[0.2, 1], [5.5, 0]])).argmax(axis=1).tolist()
-    [0, 1]
-    """
-    centre = values.mean(axis=0, dtype=np.float64)
-    spread = values.std(axis=0, dtype=np.float64)
-    scale = spread + max(float(spread.mean()) * _SPREAD_FLOOR, 1e-6)
-    standard = ((values - centre) / scale).astype(np.float32)
-    sizes = np.bincount(classes, minlength=n_classes)
-    shares = (1 / sizes[classes] / (sizes > 0).sum()).astype(np.float64)
-    target = np.zeros((len(classes), n_classes))
-    target[np.arange(len(classes)), classes] = 1
-    mean_target = shares @ target
-    mean_value = shares @ standard
-    root = np.sqrt(shares)[:, None].astype(np.float32)
-    weighted = (standard - mean_value.astype(np.float32)) * root
-    moments = (weighted.T @ weighted).astype(np.float64)
-    moments[np.diag_indices(len(moments))] += penalty
-    crossed = weighted.T @ ((target - mean_target) * root)
-    weights = solve(moments, crossed, assume_a="pos", overwrite_a=True)
-    return LinearScores(
-        centre=centre.astype(np.float32),
-        scale=scale.astype(np.float32),
-        weights=weights.astype(np.float32),
-        intercepts=(mean_target - mean_value @ weights).astype(np.float32),
-        has_samples=sizes > 0,
-    )

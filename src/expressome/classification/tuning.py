@@ -1,36 +1,43 @@
 """Choose settings on studies that training has not seen."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 
+from expressome.classification.cells import score_cells
 from expressome.classification.classifier import (
     Classifier,
-    ExtendTraining,
+    EffectFunctions,
     Settings,
     fit_classifier,
+    pose_linear_half,
     prepare_values,
+    solve_linear_half,
 )
 from expressome.classification.folds import StudyKFold
+from expressome.classification.label_sets import fit_label_sets
 from expressome.engine import Progress, ignore_progress
 from expressome.errors import StudyWarning
 
-__all__ = ["FitOptions", "Samples", "choose_settings", "score_cells", "validation_pairs"]
+__all__ = ["FitOptions", "Samples", "choose_settings", "validation_pairs"]
 
-# A candidate must beat the default by this much: with few validation studies smaller
-# differences are chance.
+# A candidate must beat the default by this much, and by one standard error of the
+# difference: with few validation studies smaller differences are chance.
 _MARGIN = 0.01
 # With fewer validation studies, folds over all non-test studies decide instead.
 _MIN_VALIDATION_STUDIES = 5
-_N_FOLDS = 5
+_N_FOLDS = 8
 # The forest always has a say: what it votes holds where effects are not linear.
 _LINEAR_SHARES = (0.0, 0.25, 0.5, 0.75)
-_PENALTIES = (1.0, 3.0, 10.0)
+_PENALTIES = (0.3, 1.0, 3.0)
+_LINEAR_STRENGTHS = (0.0, 1.0, 2.0)
+# Strength and lowest weight of the forest's invented samples, beside the default.
+_EFFECTS_TRIED = ((2.0, 0.7), (1.0, 0.5))
 _N_TREES_TRIED = 30
 
 
@@ -40,20 +47,24 @@ class FitOptions:
 
     Attributes
     ----------
-    extend
-        Gives samples of invented studies; None trains on real samples alone.
+    effects
+        Learns and invents study effects; None trains on real samples alone.
     seed
         Root of every random choice.
     n_workers
         Threads.
     progress
         Called as ``progress(stage, n_done, n_total)``.
+    augment
+        Gives real samples and synthetic ones of rare label sets: values, labels and
+        studies of both; None for real samples alone.
     """
 
-    extend: ExtendTraining | None = None
+    effects: EffectFunctions | None = None
     seed: int = 0
     n_workers: int = 1
     progress: Progress = ignore_progress
+    augment: Callable[..., tuple[Any, sparse.csr_array, NDArray[np.object_]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +98,18 @@ class Samples:
         values = prepare_values(
             self.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
         )
+        labels, studies = self.labels, self.studies
+        if options.augment is not None:
+            values, labels, studies = options.augment(values, labels, studies)
         with warnings.catch_warnings():
             # The pipeline says once, not per fit, that no label is held by two studies.
             warnings.simplefilter("ignore", StudyWarning)
             classifier = fit_classifier(
                 values,
-                self.labels,
-                self.studies,
+                labels,
+                studies,
                 settings=settings,
-                extend=options.extend,
+                effects=options.effects,
                 seed=options.seed,
                 n_workers=options.n_workers,
             )
@@ -152,7 +166,7 @@ def validation_pairs(
     -------
     list of tuple
         The stored split where it has 5 or more validation studies, else up to
-        5 folds by study over all samples outside the test part; empty where
+        8 folds by study over all samples outside the test part; empty where
         there is only one study.
     """
     train, validation = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "validation")
@@ -167,43 +181,6 @@ def validation_pairs(
     return [(usable[a], usable[b]) for a, b in pairs]
 
 
-def score_cells(chosen: NDArray[np.bool_], labels: sparse.csr_array, studies: ArrayLike) -> float:
-    """Compute F1 per sample between chosen and true labels, mean over (study, label).
-
-    Every cell counts the same, so that neither a large study nor a common
-    label decides. With one label per sample it is the share of right answers.
-
-    Parameters
-    ----------
-    chosen
-        Labels answered, shape (n_samples, n_labels).
-    labels
-        True labels, 0/1, same shape.
-    studies
-        Study of each sample, shape (n_samples,).
-
-    Returns
-    -------
-    float
-        NaN without samples.
-
-    Examples
-    --------
-    >>> labels = sparse.csr_array([[1, 0], [1, 0], [0, 1]])
-    >>> score_cells(np.array([[True, False], [False, True], [False, True]]), labels, list("aaa"))
-    0.75
-    """
-    rows, columns = sparse.csr_array(labels).nonzero()
-    if len(rows) == 0:
-        return float("nan")
-    _, study = np.unique(np.asarray(studies, dtype=str), return_inverse=True)
-    truth = sparse.csr_array(labels).toarray().astype(bool)
-    n_both = (truth & chosen).sum(axis=1)
-    f1 = 2 * n_both / np.maximum(truth.sum(axis=1) + chosen.sum(axis=1), 1)
-    _, cell = np.unique(study[rows] * truth.shape[1] + columns, return_inverse=True)
-    return float((np.bincount(cell, f1[rows]) / np.bincount(cell)).mean())
-
-
 def choose_settings(
     samples: Samples,
     pairs: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
@@ -212,12 +189,14 @@ def choose_settings(
     n_genes: Sequence[int],
     options: FitOptions,
 ) -> tuple[Settings, list[dict[str, Any]]]:
-    """Choose the number of genes, the mix of forest and linear scores, and the penalty.
+    """Choose genes, the mix of forest and linear scores, penalty and study effects.
 
-    First the number of genes and the mix are tried with the default penalty,
-    then other penalties with the number so chosen. The score is `score_cells`
-    of the most probable label sets, mean over the pairs. The default stays
-    unless another setting beats it by 0.01.
+    First the number of genes, the mix, and the linear scores' penalty and
+    strength of study effects; then, with these, the strength and the mixing of the
+    forest's invented samples. The score is `score_cells` of the most probable
+    label sets on studies left out of the fit, mean over the cells of all pairs. The
+    default stays unless another setting beats it by 0.01 and by one standard error
+    of the difference over cells.
 
     Parameters
     ----------
@@ -244,54 +223,93 @@ def choose_settings(
     n_available = samples.values.shape[1]
     default = replace(default, n_genes=min(default.n_genes, n_available))
     tried = sorted({min(n, n_available) for n in (*n_genes, default.n_genes)})
-    trials: dict[Settings, float] = {}
+    trials: dict[Settings, NDArray[np.float64]] = {}
     votes: dict[int, list[_Votes]] = {}
     for step, n in enumerate(tried):
         start = replace(default, n_genes=n)
         votes[n] = [_vote(samples, pair, settings=start, options=options) for pair in pairs]
-        trials |= {mixed: _score(votes[n], mixed.linear_share) for mixed in _mixes(start)}
+        trials |= {mixed: _score(votes[n], mixed) for mixed in _mixes(start, options)}
         options.progress("choose settings", step + 1, len(tried) + 1)
     chosen = _best(trials, default)
-    for penalty in _PENALTIES if chosen.linear_share > 0 else ():
-        if penalty != default.penalty:
-            start = replace(chosen, penalty=penalty)
-            linear = replace(start, linear_share=1.0)
-            again = [_vote(samples, pair, settings=linear, options=options) for pair in pairs]
-            joined = [
-                replace(new, forest=old.forest)
-                for new, old in zip(again, votes[chosen.n_genes], strict=True)
+    if chosen.linear_share < 1 and options.effects is not None and chosen.study_effects:
+        for strength, weight in _EFFECTS_TRIED:
+            trial = replace(chosen, effect_strength=strength, lowest_weight=weight)
+            again = [
+                replace(old, forest=_vote_forest(samples, pair, settings=trial, options=options))
+                for old, pair in zip(votes[chosen.n_genes], pairs, strict=True)
             ]
-            trials |= {mixed: _score(joined, mixed.linear_share) for mixed in _mixes(start)}
+            trials[trial] = _score(again, trial)
+        # The winner of the first round is what the second has to beat.
+        chosen = _best({t: trials[t] for t in trials if _same_genes(t, chosen)}, chosen)
     options.progress("choose settings", len(tried) + 1, len(tried) + 1)
-    shown = ("n_genes", "penalty", "linear_share")
-    return _best(trials, default), [
-        {name: getattr(trial, name) for name in shown} | {"score": score}
-        for trial, score in trials.items()
+    shown = (
+        "n_genes",
+        "penalty",
+        "linear_strength",
+        "linear_share",
+        "effect_strength",
+        "lowest_weight",
+    )
+    return chosen, [
+        {name: getattr(trial, name) for name in shown}
+        | {"score": float(scores.mean()) if len(scores) else None}
+        for trial, scores in trials.items()
     ]
 
 
-def _best(trials: dict[Settings, float], default: Settings) -> Settings:
-    """Give the best trial, or the default where it is as good but for the margin."""
-    best = max(trials, key=lambda trial: trials[trial])
-    return best if trials[best] >= trials[default] + _MARGIN else default
+def _same_genes(one: Settings, other: Settings) -> bool:
+    """Say whether settings differ in the forest's study effects at most."""
+    return replace(one, effect_strength=0, lowest_weight=1) == replace(
+        other, effect_strength=0, lowest_weight=1
+    )
 
 
-def _mixes(settings: Settings) -> list[Settings]:
-    """Give the same settings with each mix of forest and linear scores."""
-    if settings.linear_share in {0.0, 1.0}:
+def _best(trials: dict[Settings, NDArray[np.float64]], default: Settings) -> Settings:
+    """Give the best trial that clearly beats the default, or the default.
+
+    The rule of one standard error: Breiman et al. 1984, Classification and
+    Regression Trees, section 3.4.3.
+    """
+    leads = {}
+    for trial, scores in trials.items() if len(trials[default]) else ():
+        gain = scores - trials[default]
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+        if gain.mean() >= max(_MARGIN, error):
+            leads[trial] = float(gain.mean())
+    return max(leads, key=lambda trial: leads[trial]) if leads else default
+
+
+def _mixes(settings: Settings, options: FitOptions) -> list[Settings]:
+    """Give the same settings with each mix, penalty and strength of the linear scores."""
+    if settings.linear_share == 0:
         return [settings]
-    shares = {*_LINEAR_SHARES, settings.linear_share}
-    return [replace(settings, linear_share=share) for share in sorted(shares)]
+    shares = {settings.linear_share}
+    if settings.linear_share < 1:
+        shares |= set(_LINEAR_SHARES)
+    knows_effects = options.effects is not None and settings.study_effects
+    strengths = {settings.linear_strength, *(_LINEAR_STRENGTHS if knows_effects else ())}
+    penalties = {settings.penalty, *_PENALTIES}
+    return [
+        replace(settings, linear_share=share, penalty=penalty, linear_strength=strength)
+        for share in sorted(shares)
+        for penalty in sorted(penalties)
+        for strength in sorted(strengths)
+        # Without linear scores their settings do not matter.
+        if share > 0 or (penalty, strength) == (settings.penalty, settings.linear_strength)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Votes:
-    """What both halves of the ensemble say about held-out samples."""
+    """What both halves of the ensemble say about held-out samples.
+
+    The linear scores stand under (penalty, strength).
+    """
 
     held: Samples
     sets: NDArray[np.bool_]
     forest: NDArray[np.float64] | None
-    linear: NDArray[np.float64] | None
+    linear: dict[tuple[float, float], NDArray[np.float64]]
 
 
 def _vote(
@@ -303,25 +321,63 @@ def _vote(
 ) -> _Votes:
     """Fit on one side of a pair and answer the other."""
     train, held = (samples.take(rows) for rows in pair)
-    trial = replace(settings, n_trees=min(settings.n_trees, _N_TREES_TRIED))
-    classifier, medians = train.fit(trial, options)
+    label_sets, classes = fit_label_sets(train.labels)
+    forest = None
+    if settings.linear_share < 1:
+        forest = _vote_forest(samples, pair, settings=settings, options=options)
+    medians = training_medians(train.values[:, : settings.n_genes])
+    known, unseen = (
+        prepare_values(part.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks)
+        for part in (train, held)
+    )
+    linear = {}
+    if settings.linear_share > 0:
+        learned = None
+        if options.effects is not None and settings.study_effects:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", StudyWarning)
+                learned = options.effects.learn(known, train.labels, train.studies)
+        problem = pose_linear_half(
+            known, classes, train.studies, n_classes=len(label_sets.sets), known=learned
+        )
+        linear = {
+            (trial.penalty, trial.linear_strength): solve_linear_half(problem, trial).predict(
+                unseen
+            )
+            for trial in _mixes(replace(settings, linear_share=1.0), options)
+        }
+    return _Votes(held, label_sets.sets, forest, linear)
+
+
+def _vote_forest(
+    samples: Samples,
+    pair: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    settings: Settings,
+    options: FitOptions,
+) -> NDArray[np.float64]:
+    """Grow a small forest on one side of a pair and let it answer the other."""
+    train, held = (samples.take(rows) for rows in pair)
+    n_trees = min(settings.n_trees, _N_TREES_TRIED)
+    classifier, medians = train.fit(replace(settings, linear_share=0.0, n_trees=n_trees), options)
     values = prepare_values(
         held.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
     )
-    forest = None if classifier.forest is None else classifier.forest.predict(values)
-    linear = None if classifier.linear is None else classifier.linear.predict(values)
-    return _Votes(held, classifier.label_sets.sets, forest, linear)
+    return classifier.predict_sets(values)
 
 
-def _score(votes: list[_Votes], linear_share: float) -> float:
-    """Score one mix, mean over pairs."""
+def _score(votes: list[_Votes], settings: Settings) -> NDArray[np.float64]:
+    """Score one mix in each cell whose label the fit knew."""
+    share = settings.linear_share
     scores = []
     for vote in votes:
         mixed = np.zeros((len(vote.held.studies), len(vote.sets)))
         if vote.forest is not None:
-            mixed += (1 - linear_share) * vote.forest
-        if vote.linear is not None:
-            mixed += linear_share * vote.linear
+            mixed += (1 - share) * vote.forest
+        if share > 0:
+            mixed += share * vote.linear[settings.penalty, settings.linear_strength]
         chosen = vote.sets[mixed.argmax(axis=1)]
-        scores.append(score_cells(chosen, vote.held.labels, vote.held.studies))
-    return float(np.mean(scores))
+        is_known = np.flatnonzero(vote.sets.any(axis=0))
+        truth = sparse.csr_array(vote.held.labels[:, is_known])
+        scores.append(score_cells(chosen[:, is_known], truth, vote.held.studies))
+    return np.concatenate(scores)

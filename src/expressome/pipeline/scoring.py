@@ -92,7 +92,7 @@ def _class_profiles(samples: Samples, settings: Settings, options: FitOptions) -
     chosen = samples.values[:, : settings.n_genes]
     values = prepare_values(chosen, training_medians(chosen), use_ranks=settings.use_ranks)
     label_sets, classes = fit_label_sets(samples.labels)
-    if options.extend is not None and settings.study_effects:
+    if options.effects is not None and settings.study_effects:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StudyWarning)
             values, classes = extend_rows(
@@ -100,7 +100,7 @@ def _class_profiles(samples: Samples, settings: Settings, options: FitOptions) -
                 classes,
                 samples.studies,
                 label_sets=label_sets,
-                extend=options.extend,
+                extend=options.effects.extend,
                 n_per_label=_N_SCATTERED,
                 rng=np.random.default_rng([options.seed, 5]),
             )

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from expressome.atlas import Atlas, open_atlas
-from expressome.augmentation.study_effects import extend_training
-from expressome.classification.classifier import Settings, prepare_values
+from expressome.augmentation.study_effects import extend_training, fit_study_effects
+from expressome.classification.classifier import EffectFunctions, Settings, prepare_values
 from expressome.classification.evaluation import LabelTree
 from expressome.classification.features import FEATURES
 from expressome.classification.importance import list_markers
@@ -44,7 +44,7 @@ __all__ = ["train"]
 Refit = Literal["all", "none"]
 Features = Literal["information", "variance", "f-test"]
 # Tried on validation studies, where the atlas has so many genes.
-_N_GENES_TRIED = (1000, 2000)
+_N_GENES_TRIED = (2000, 4000)
 
 
 def train(
@@ -135,8 +135,10 @@ def train(
         use_ranks=use_ranks,
         n_genes=min(n_genes or Settings().n_genes, opened.n_genes),
     )
-    extend = extend_training if study_effects and _can_learn_effects(labelled) else None
-    options = FitOptions(extend, resources.seed, resources.n_workers, resources.progress)
+    effects = None
+    if study_effects and _can_learn_effects(labelled):
+        effects = EffectFunctions(fit_study_effects, extend_training)
+    options = FitOptions(effects, resources.seed, resources.n_workers, resources.progress)
     pairs = validation_pairs(labelled.parts, labelled.labels, labelled.studies, seed=resources.seed)
     genes = _choose_genes(
         opened,
