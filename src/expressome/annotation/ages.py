@@ -10,8 +10,8 @@ __all__ = ["read_age"]
 _DAYS = {"year": 365.25, "month": 30.4375, "week": 7.0, "day": 1.0}
 _NUMBER = r"\d+(?:\.\d+)?"
 _AGE = re.compile(
-    rf"^(?P<bound>[<>~≥≤]=?|about |approx\.? )?\s*(?P<low>{_NUMBER})\s*"
-    rf"(?:(?:-|–|to|/)\s*(?P<high>{_NUMBER}))?\s*(?P<plus>\+)?\s*"
+    rf"^(?:[a-z ]+,\s*)?(?P<bound>[<>~≥≤]=?|about |approx\.? )?\s*(?P<low>{_NUMBER})\s*"
+    rf"(?:(?:-|\u2013|to|/)\s*(?P<high>{_NUMBER}))?\s*(?P<plus>\+)?\s*"
     r"(?:-?\s*(?P<unit>[a-z.]+(?: old)?))?(?:[\s,;(_].*)?$"
 )
 # Older than anybody: a mistake, or another unit.

@@ -1,13 +1,22 @@
 """Take apart the free text that submitters wrote of a sample."""
 
 import re
+import unicodedata
 
 __all__ = ["fold_text", "split_characteristics"]
 
 # GEO joins the characteristics of a sample with one of these; ARCHS4 v2 with commas, which
 # values hold too: a comma parts two characteristics only where a key and a colon follow.
 _PARTS = re.compile(r"\s*(?:[|;\n\t]|Xx-xX|,(?=\s*[^,:|;]{1,60}:(?!//)))\s*")
-_GREEK = str.maketrans({"α": "alpha", "β": "beta", "γ": "gamma", "κ": "kappa", "μ": "u"})
+_GREEK = str.maketrans(
+    {
+        "\N{GREEK SMALL LETTER ALPHA}": "alpha",
+        "\N{GREEK SMALL LETTER BETA}": "beta",
+        "\N{GREEK SMALL LETTER GAMMA}": "gamma",
+        "\N{GREEK SMALL LETTER KAPPA}": "kappa",
+        "\N{GREEK SMALL LETTER MU}": "u",
+    }
+)
 _OTHER = re.compile(r"[^a-z0-9+.?]+|(?<!\d)\.|\.(?!\d)")
 
 
@@ -26,10 +35,12 @@ def fold_text(text: str) -> str:
 
     Examples
     --------
-    >>> fold_text("CD4+ T-cells, TGF-β (2.5 ng)")
-    'cd4+ t cells tgf beta 2.5 ng'
+    >>> fold_text("CD4+ T-cells, naïve (2.5 ng)")
+    'cd4+ t cells naive 2.5 ng'
     """
-    return " ".join(_OTHER.sub(" ", text.lower().translate(_GREEK)).split())
+    plain = unicodedata.normalize("NFKD", text.lower().translate(_GREEK))
+    letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return " ".join(_OTHER.sub(" ", letters).split())
 
 
 def split_characteristics(text: str) -> list[tuple[str, str]]:

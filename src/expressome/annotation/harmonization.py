@@ -23,9 +23,6 @@ ATTRIBUTES = {
     "cell_line": "cell_line",
     "treatment": "treatment",
 }
-# Attributes whose values no list can hold: a key that names one may say anything.
-_OPEN = frozenset({"disease", "tissue", "cell_type", "cell_line", "treatment"})
-_STRONG = 0.9
 # What a value found within a longer text, and one that no term knows, are worth.
 _PARTIAL, _UNKNOWN = 0.9, 0.75
 # What says that nothing was done: an agent that another field names outweighs it.
@@ -82,8 +79,8 @@ def harmonize_texts(samples: pd.DataFrame, *, species: str = "human") -> pd.Data
     Examples
     --------
     >>> texts = pd.DataFrame({"characteristics": ["gender: F,age: 6 months,tissue: Liver"]})
-    >>> harmonize_texts(texts)[["sex", "age_years", "tissue", "tissue_source"]].iloc[0].tolist()
-    ['female', 0.5, 'liver', 'characteristics_ch1: tissue']
+    >>> harmonize_texts(texts)[["sex", "tissue", "tissue_source"]].iloc[0].tolist()
+    ['female', 'liver', 'characteristics_ch1: tissue']
     """
     rules = load_rules()
     texts = [
@@ -140,7 +137,9 @@ def read_sample(
     rules = rules or load_rules()
     best: dict[str, Finding] = dict(_read_characteristics(rules, characteristics, species))
     for name, text in (("source", source), ("title", title)):
-        _merge(rules, best, _read_field(rules, f"@{name}", text, _FIELDS[name], species))
+        _merge(
+            rules, best, _read_field(rules, f"@{name}", text, place=_FIELDS[name], species=species)
+        )
     return best
 
 
@@ -154,6 +153,10 @@ def _merge(
             best[attribute] = finding
             continue
         new, old = str(finding.value), str(known.value)
+        if attribute == "treatment" and not {new, old} & _NOTHING and _is_keyed(finding, known):
+            both = " + ".join(dict.fromkeys(f"{old} + {new}".split(" + ")))
+            best[attribute] = Finding(both, known.source, min(known.confidence, finding.confidence))
+            continue
         if attribute == "treatment" and (new in _NOTHING) != (old in _NOTHING):
             is_better = old in _NOTHING
         elif old in rules.wider(attribute, new):
@@ -166,6 +169,11 @@ def _merge(
             best[attribute] = finding
 
 
+def _is_keyed(*findings: Finding) -> bool:
+    """Tell whether all come from a key of the characteristics."""
+    return all(finding.source.startswith("characteristics_ch1: ") for finding in findings)
+
+
 @lru_cache(maxsize=50_000)
 def _read_characteristics(
     rules: Rules, characteristics: str, species: str
@@ -175,13 +183,15 @@ def _read_characteristics(
     for key, value in split_characteristics(characteristics):
         # A text without any key is no more than a source name.
         place = f"characteristics_ch1: {key}" if key else "characteristics_ch1"
-        _merge(rules, best, _read_field(rules, key or "@source", value, place, species))
+        _merge(
+            rules, best, _read_field(rules, key or "@source", value, place=place, species=species)
+        )
     return tuple(best.items())
 
 
 @lru_cache(maxsize=200_000)
 def _read_field(
-    rules: Rules, key: str, text: str, place: str, species: str
+    rules: Rules, key: str, text: str, *, place: str, species: str
 ) -> tuple[tuple[str, Finding], ...]:
     """Read one field for every attribute that its key may tell."""
     folded = fold_text(text)
@@ -218,19 +228,25 @@ def _read_term(
     if not value:
         scopes = ("any", "part") if is_keyed else ("any", "text")
         found = rules.search(attribute, folded, scopes)
-        matches = [match for match in found if not _is_denied(rules, attribute, folded, match)]
+        matches = [
+            match
+            for match in found
+            if not _is_denied(rules, match, attribute=attribute, folded=folded)
+        ]
         value = _choose(rules, attribute, folded, matches=matches) if matches else ""
-    if not value and is_keyed and rule.confidence >= _STRONG and attribute in _OPEN:
+    if not value and rule.keeps_unknown:
         value, factor = _keep_unknown(rules, attribute, text, folded=folded), _UNKNOWN
     return Finding(value, "", round(rule.confidence * factor, 3)) if value else None
 
 
 def _keep_unknown(rules: Rules, attribute: str, text: str, *, folded: str) -> str:
     """Give what no term knows as it was written, unless it says nothing."""
-    empty = {"tissue": "not_tissue", "cell_line": "primary"}.get(attribute)
+    empty = {"tissue": "not_tissue", "cell_line": "primary", "cell_type": "cell_line"}.get(
+        attribute
+    )
     if len(folded) < 3 or not any(letter.isalpha() for letter in folded) or folded == "none":
         return ""
-    if empty is not None and rules.match(empty, folded, ("keyed",)) is not None:
+    if empty is not None and rules.match(empty, folded, ("any", "keyed")) is not None:
         return ""
     return " ".join(text.split())
 
@@ -243,7 +259,7 @@ def _find_agents(rules: Rules, folded: str, *, is_keyed: bool) -> str:
     return " + ".join(dict.fromkeys(names))
 
 
-def _is_denied(rules: Rules, attribute: str, folded: str, match: Match) -> bool:
+def _is_denied(rules: Rules, match: Match, *, attribute: str, folded: str) -> bool:
     """Tell a disease that a text denies, as in "HIV negative"."""
     if attribute != "disease" or match.value == "normal":
         return False

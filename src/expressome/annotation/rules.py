@@ -30,12 +30,15 @@ class FieldRule:
         Share of values that are right, as the rules' author expects it of this field.
     unit
         Of numbers without one, for ages.
+    keeps_unknown
+        Whether a value that no term knows is kept as it was written.
     """
 
     attribute: str
     key: re.Pattern[str]
     confidence: float
     unit: str
+    keeps_unknown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,13 @@ def load_rules() -> Rules:
         if row["within"]:
             within[row["attribute"], row["value"]] = row["within"]
     fields = tuple(
-        FieldRule(row["attribute"], re.compile(row["key"]), float(row["confidence"]), row["unit"])
+        FieldRule(
+            row["attribute"],
+            re.compile(row["key"]),
+            float(row["confidence"]),
+            row["unit"],
+            row["unknown"] == "keep",
+        )
         for row in _read("fields.tsv")
     )
     return Rules(fields, {name: tuple(rows) for name, rows in terms.items()}, within)

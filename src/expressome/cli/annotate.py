@@ -32,6 +32,12 @@ __all__ = ["annotate"]
     help="Columns of a sheet that name labels.  "
     "[default: those of tissue, cell_type, cell_line, disease that exist]",
 )
+@click.option(
+    "--suggest",
+    type=click.Path(path_type=Path),
+    help="New table (.tsv) of labels that texts suggest for samples without one; they stay apart "
+    "from the label file.",
+)
 @overwrite_option
 @resource_options
 @expected_failures
@@ -41,6 +47,7 @@ def annotate(
     out: Path,
     kind: str | None,
     label_columns: tuple[str, ...],
+    suggest: Path | None,
     overwrite: bool,
     resources: Resources,
 ) -> None:
@@ -64,6 +71,7 @@ def annotate(
         out=out,
         kind=kind,
         label_columns=columns or None,
+        suggest=suggest,
         overwrite=overwrite,
         resources=resources,
     )

@@ -12,7 +12,8 @@ from expressome.archs4.reader import open_archs4
 from expressome.engine import Resources
 from expressome.errors import EmptySelectionError, LabelError, LabelWarning, first_few
 from expressome.manifest import create_manifest
-from expressome.outputs import check_input, check_output
+from expressome.outputs import check_input, check_output, staged_output
+from expressome.pipeline.harmonizing import suggest_for_unlabelled
 from expressome.pipeline.label_gathering import gather_lists
 from expressome.results import Summary
 
@@ -58,6 +59,7 @@ def annotate(
     out: str | os.PathLike[str],
     kind: str | None = None,
     label_columns: Sequence[str] | None = None,
+    suggest: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     resources: Resources | None = None,
 ) -> Summary:
@@ -80,8 +82,12 @@ def annotate(
         Columns of a sheet that name labels; a column's name is the kind of its
         labels. None takes those of tissue, cell_type, cell_line and disease
         that exist.
+    suggest
+        New table (TSV) of labels that the samples' texts suggest, for samples that no
+        list labels: sample, label, attribute, value, source and confidence. They never
+        enter the label file. None suggests nothing.
     overwrite
-        Whether an existing file may be replaced.
+        Whether existing files may be replaced.
     resources
         The same for every verb; nothing here needs it.
 
@@ -90,7 +96,9 @@ def annotate(
     Summary
         What the lists hold (entries, samples, labels, listed twice, conflicts)
         and how they cover the file (labelled, unlabelled, absent samples; labels
-        per sample and together; samples per label; labels without a term).
+        per sample and together; samples per label; labels without a term). With
+        `suggest`: how many samples have a suggestion, and how often suggestions agree with the
+        lists where both speak.
 
     Raises
     ------
@@ -135,7 +143,9 @@ def annotate(
     if not paths:
         msg = "no label list was given; pass scripts, folders, tables or a sheet"
         raise LabelError(msg)
-    check_output(out, overwrite=overwrite)
+    for path in (out, suggest):
+        if path is not None:
+            check_output(path, overwrite=overwrite)
     compendium = open_archs4(file)
     samples = compendium.sample_ids
     agreement = gather_lists(paths, kind=kind, label_columns=label_columns)
@@ -155,6 +165,11 @@ def annotate(
         **describe_lists(agreement),
         **describe_coverage(labels, agreement, samples),
     }
+    if suggest is not None:
+        suggestions, found = suggest_for_unlabelled(file, labels)
+        figures["suggestions"] = {"out": os.fspath(suggest), **found}
+        with staged_output(suggest, overwrite=overwrite) as partial:
+            suggestions.to_csv(partial, sep="\t", index=False)
     _warn(figures)
     write_labels(labels, out, manifest | {"summary": figures}, overwrite=overwrite)
     return Summary("annotate", figures, manifest)
