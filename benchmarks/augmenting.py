@@ -11,20 +11,20 @@ other half face the held-back half; the ceiling is the real training half agains
 fidelity (b): a study is left out whole; synthetic samples of the other studies face it;
 the ceiling is real samples of the other studies. All sets of one table have equal sizes.
 utility: n real samples of one label, all of the others; average precision and F1 of the
-label on studies left out, without augmentation, with class weights, with each method.
+label on studies left out, without augmentation, with class weights, with each method, paired
+over repeats; the 1,000 genes that vary most, forests of 100 trees.
 """
 
 import argparse
 import resource
 import tempfile
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import average_precision_score, f1_score
 
 from expressome.atlas import open_atlas
 from expressome.augmentation.baselines import METHODS, make_baseline
@@ -32,11 +32,13 @@ from expressome.augmentation.fidelity import METRICS, compare_sets, measure_memo
 from expressome.augmentation.generator import fit_generator
 from expressome.augmentation.study_effects import fit_study_effects
 from expressome.augmentation.training_samples import collect_training, fill_missing, fit_medians
+from expressome.augmentation.utility import UtilityOptions, measure_utility, summarize_utility
 from expressome.engine import Resources
 from expressome.errors import ExpressomeError
 from expressome.normalization.recipe import Normalizer
 from expressome.pipeline.augmenting import augment
 from expressome.pipeline.label_reading import read_labelled
+from expressome.pipeline.method_choosing import make_forest_fit
 
 SHOWN = [*METRICS, "nearest_neighbour_ratio", "n_copies"]
 
@@ -158,70 +160,35 @@ def face(values, labelled, depths, label, is_training, holds, seed):
 
 
 def run_utility(options):
+    """The whole grid; prints a table per score."""
     values, labelled, depths = read_all(options.atlas)
-    keys = [str(key) for key in labelled.table.index]
-    rows = []
+    everything = collect(values, labelled, depths, np.arange(len(values)))
+    genes = np.sort(np.argsort(-everything.values.var(axis=0))[: options.genes])
+    samples = replace(everything, values=np.ascontiguousarray(everything.values[:, genes]))
+    utility = UtilityOptions(make_forest_fit(n_trees=100), options.method or METHODS)
+    trials = []
     for label in options.label:
-        holds = np.asarray(labelled.labels[:, [keys.index(label)]].todense()).ravel() > 0
-        for seed in range(options.repeats):
-            rng = np.random.default_rng(seed)
-            studies = rng.permutation(np.unique(labelled.studies[holds]))
-            unseen = np.isin(labelled.studies, studies[: max(1, len(studies) // 2)])
-            seen = rng.permutation(np.flatnonzero(holds & ~unseen))
-            for n in options.sizes:
-                if len(seen) < n:
-                    continue
-                kept = np.concatenate([np.flatnonzero(~holds & ~unseen), seen[:n]])
-                found = score_all(values, labelled, depths, label, kept, unseen, seed)
-                rows += [
-                    {"label": label, "n": n, "seed": seed, "method": method} | scores
-                    for method, scores in found.items()
-                ]
-    report_utility(pd.DataFrame(rows))
+        start = time.perf_counter()
+        trials += measure_utility(
+            samples, [label], options=utility, sizes=options.sizes, n_repeats=options.repeats
+        )
+        print(f"{label}: {time.perf_counter() - start:.0f} s", flush=True)
+        report_utility(trials)
+    if options.out is not None:
+        pd.DataFrame([asdict(trial) for trial in trials]).to_csv(options.out, sep="\t", index=False)
 
 
-def report_utility(table):
+def report_utility(trials):
     """Print means and 95% intervals of the paired gain over no augmentation."""
-    if table.empty:
+    if not trials:
         print("no label has enough samples in other studies")
         return
-    plain = table[table["method"] == "none"].set_index(["label", "n", "seed"])
-    for score in ("ap", "f1"):
-        pairs = table.set_index(["label", "n", "seed"])
-        gain = pairs[score] - plain[score].reindex(pairs.index)
-        grouped = pairs.assign(gain=gain).groupby(["n", "method"])
-        found = grouped[score].mean().to_frame("mean")
-        found["gain"] = grouped["gain"].mean()
-        n_pairs = grouped["gain"].count()
-        found["+-"] = 1.96 * grouped["gain"].std() / np.sqrt(n_pairs)
-        found["pairs"] = n_pairs
-        print(f"\n{score} on unseen studies\n{found.round(3).to_string()}", flush=True)
-
-
-def score_all(values, labelled, depths, label, kept, unseen, seed):
-    training = collect(values, labelled, depths, np.sort(kept))
-    tested = collect(values, labelled, depths, np.flatnonzero(unseen))
-    genes = np.argsort(-training.values.var(axis=0))[:2000]
-    column = training.keys.index(label)
-    y = np.asarray(training.labels[:, [column]].todense()).ravel() > 0
-    truth = np.asarray(tested.labels[:, [column]].todense()).ravel() > 0
-    n_new = 150
-    made = make_all(training, label, n_new, seed)
-
-    def score(rows, answers, weight=None):
-        forest = RandomForestClassifier(200, class_weight=weight, random_state=seed, n_jobs=2)
-        shares = forest.fit(rows, answers).predict_proba(tested.values[:, genes])[:, 1]
-        return {
-            "ap": average_precision_score(truth, shares),
-            "f1": f1_score(truth, shares >= 0.5, zero_division=0),
-        }
-
-    own = training.values[:, genes]
-    found = {"none": score(own, y), "class weights": score(own, y, "balanced")}
-    for method, new in made.items():
-        rows = np.vstack([own, new[:, genes]])
-        found[method] = score(rows, np.concatenate([y, np.ones(n_new, bool)]))
-    return found
+    for score in ("average_precision", "f1"):
+        rows = [
+            {"n": row["n_real"], "method": row["method"], "pairs": row["n_pairs"]} | row[score]
+            for row in summarize_utility(trials)
+        ]
+        print(f"\n{score} on unseen studies\n{pd.DataFrame(rows).round(3).to_string(index=False)}")
 
 
 def run_scale(options):
@@ -281,6 +248,9 @@ def main():
         part.add_argument("--label", action="append", required=True)
         part.add_argument("--repeats", type=int, default=3)
         part.add_argument("--sizes", type=int, nargs="+", default=[5, 10, 20, 50])
+        part.add_argument("--method", action="append", choices=METHODS, help="utility only")
+        part.add_argument("--genes", type=int, default=1000, help="utility only")
+        part.add_argument("--out", type=Path, help="utility only: every trial, TSV")
     scale = parts.add_parser("scale")
     scale.add_argument("--samples", type=int, default=384)
     scale.add_argument("--genes", type=int, default=60_000)

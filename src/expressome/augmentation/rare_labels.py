@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from scipy.spatial.distance import cdist
 
 from expressome.augmentation.baselines import Method
 from expressome.augmentation.sampling import MIN_SAMPLES
@@ -30,6 +31,9 @@ class RareRows:
         Shape (n_new, n_genes), float32, >= 0.
     labels
         0/1, shape (n_new, n_labels).
+    studies
+        Study of the nearest real sample of the same label set, shape (n_new,): a study
+        of its own would count as one more that holds the label.
     n_made
         Label columns of each set to the rows made of it.
     refused
@@ -38,22 +42,22 @@ class RareRows:
 
     values: NDArray[np.float32]
     labels: sparse.csr_array
+    studies: NDArray[np.object_]
     n_made: dict[tuple[int, ...], int] = field(default_factory=dict)
     refused: dict[tuple[int, ...], str] = field(default_factory=dict)
 
 
 def _number_sets(
     labels: sparse.csr_array,
-) -> tuple[list[tuple[int, ...]], NDArray[np.intp], NDArray[np.intp]]:
-    """Give the distinct label sets, each sample's set and a sample of each set."""
+) -> tuple[list[tuple[int, ...]], NDArray[np.intp]]:
+    """Give the distinct label sets and each sample's set."""
     rows = sparse.csr_array(labels)
     rows.sort_indices()
     spans = zip(rows.indptr[:-1], rows.indptr[1:], strict=True)
     held = [tuple(int(k) for k in rows.indices[a:b]) for a, b in spans]
     sets = sorted(set(held))
     number = {columns: c for c, columns in enumerate(sets)}
-    codes = np.array([number[columns] for columns in held], dtype=np.intp)
-    return sets, codes, np.unique(codes, return_index=True)[1]
+    return sets, np.array([number[columns] for columns in held], dtype=np.intp)
 
 
 def make_rare(
@@ -112,7 +116,7 @@ def make_rare(
     """
     checked = np.asarray(values, dtype=np.float32)
     matrix = sparse.csr_array(labels)
-    sets, codes, firsts = _number_sets(matrix)
+    sets, codes = _number_sets(matrix)
     sizes = np.bincount(codes, minlength=len(sets))
     wanted = [
         c
@@ -121,13 +125,14 @@ def make_rare(
     ]
     n_made: dict[tuple[int, ...], int] = {}
     refused: dict[tuple[int, ...], str] = {}
-    nothing = RareRows(checked[:0], matrix[:0])
+    names_of_studies = np.asarray(studies, dtype=object)
+    nothing = RareRows(checked[:0], matrix[:0], names_of_studies[:0])
     if not wanted or (method == "gan" and sizes.max() < MIN_SAMPLES):
         return nothing
     one_hot = sparse.csr_array(np.eye(len(sets), dtype=np.uint8)[codes])
     names = [str(c) for c in range(len(sets))]
     samples = collect_training(checked, one_hot, studies, keys=names)
-    blocks, sources = [], []
+    blocks, nearest = [], []
     with warnings.catch_warnings():
         # Said once by the caller, not once per fit.
         warnings.simplefilter("ignore", StudyWarning)
@@ -139,7 +144,10 @@ def make_rare(
                 refused[sets[c]] = str(error)
                 continue
             n_made[sets[c]] = n_per_set
-            sources += [firsts[c]] * n_per_set
+            own = np.flatnonzero(codes == c)
+            nearest.append(own[cdist(blocks[-1], checked[own]).argmin(axis=1)])
     if not blocks:
-        return RareRows(nothing.values, nothing.labels, n_made, refused)
-    return RareRows(np.concatenate(blocks), matrix[np.array(sources)], n_made, refused)
+        return replace(nothing, refused=refused)
+    seats = np.concatenate(nearest)
+    made = np.concatenate(blocks)
+    return RareRows(made, matrix[seats], names_of_studies[seats], n_made, refused)

@@ -18,6 +18,18 @@ __all__ = ["train"]
 # Written out here so that `--help` loads nothing; a test holds them equal to the library's.
 FEATURES = ("information", "variance", "f-test")
 REFIT = ("all", "none")
+AUGMENT = (
+    "none",
+    "auto",
+    "gan",
+    "oversampling",
+    "smote",
+    "mixup",
+    "gaussian",
+    "negative-binomial",
+    "copula",
+    "study-effects",
+)
 
 
 class _OnOff(click.ParamType):  # type: ignore[type-arg]  # click's generic has no use here
@@ -76,6 +88,13 @@ class _OnOff(click.ParamType):  # type: ignore[type-arg]  # click's generic has 
     help="Bound on the error among answered samples.  [default: none]",
 )
 @click.option(
+    "--augment",
+    type=click.Choice(AUGMENT),
+    default="none",
+    show_default=True,
+    help="Synthetic samples of rare labels: a method, or the one that wins on validation studies.",
+)
+@click.option(
     "--refit",
     type=click.Choice(REFIT),
     default="all",
@@ -94,6 +113,7 @@ def train(
     n_trees: int,
     use_ranks: bool,
     max_error: float | None,
+    augment: str,
     refit: str,
     overwrite: bool,
     resources: Resources,
@@ -118,6 +138,7 @@ def train(
         n_trees=n_trees,
         use_ranks=use_ranks,
         max_error=max_error,
+        augment=augment,  # type: ignore[arg-type]  # click checked it
         refit=refit,  # type: ignore[arg-type]  # click checked it
         overwrite=overwrite,
         resources=resources,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from expressome.augmentation.rare_labels import RARE_BELOW
 from expressome.classification.model import TrainedModel
 from expressome.manifest import ARCHS4_CITATION
 
@@ -35,6 +36,7 @@ def write_card(model: TrainedModel) -> str:
             f"The shipped forest and weights saw {len(training['samples']):,} labelled samples of "
             f"{training['n_studies']:,} studies ({_fitted_on(training['refit'])}).\n"
         ),
+        _augmentation_text(metrics),
         "## Figures\n",
         _figures_text(metrics),
         _label_table(model),
@@ -54,6 +56,20 @@ def _fitted_on(refit: str) -> str:
     if refit == "all":
         return "training, validation and test part: the settings chosen by study, fitted anew"
     return "training and validation part only"
+
+
+def _augmentation_text(metrics: dict[str, Any]) -> str:
+    """Say which synthetic samples every fit was given, if any."""
+    found = metrics.get("settings", {}).get("augmentation")
+    if not found or found["asked"] == "none":
+        return "No synthetic sample was added.\n"
+    if found["used"] == "none":
+        return f"No synthetic sample was added: {found['reason']}.\n"
+    return (
+        f"Synthetic samples of label sets with fewer than {RARE_BELOW} samples were added to "
+        f"training (`{found['used']}`: {found['reason']}). "
+        "None is among the samples of any figure.\n"
+    )
 
 
 def _figures_text(metrics: dict[str, Any]) -> str:

@@ -342,6 +342,8 @@ def _baselines(
     options: FitOptions,
 ) -> dict[str, Any]:
     """Score plain methods on the same studies, and the leak of a random split."""
+    # Plain means real samples alone, and the random split mixes test samples in.
+    options = replace(options, augment=None)
     plain = Settings(
         n_genes=settings.n_genes,
         n_trees=_N_TREES_PLAIN,

@@ -1,14 +1,13 @@
 """Train a classifier on the labelled samples of an atlas."""
 
 import os
-import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from expressome.atlas import Atlas, open_atlas
 from expressome.augmentation.study_effects import extend_training, fit_study_effects
@@ -27,15 +26,19 @@ from expressome.classification.tuning import (
     validation_pairs,
 )
 from expressome.engine import Resources
-from expressome.errors import (
-    InvalidValueError,
-    StudyWarning,
-)
+from expressome.errors import InvalidValueError
 from expressome.manifest import create_manifest
 from expressome.outputs import check_output, staged_output
 from expressome.pipeline.card_writing import write_card
+from expressome.pipeline.effect_learning import can_learn_effects
 from expressome.pipeline.gene_ranking import rank_genes
 from expressome.pipeline.label_reading import LabelledSamples, read_labelled
+from expressome.pipeline.method_choosing import (
+    Augment,
+    check_augment,
+    choose_augmentation,
+    read_divisor,
+)
 from expressome.pipeline.scoring import Calibrated, calibrate, score_test
 from expressome.results import Summary
 
@@ -57,6 +60,7 @@ def train(
     n_trees: int = 100,
     use_ranks: bool = False,
     max_error: float | None = None,
+    augment: Augment = "none",
     refit: Refit = "all",
     overwrite: bool = False,
     resources: Resources | None = None,
@@ -90,6 +94,10 @@ def train(
     max_error
         Bound on the mean error over studies among answered samples; None
         leaves it to the labels' thresholds.
+    augment
+        Synthetic samples of rare label sets (fewer than 50 samples) in every fit
+        after the settings are chosen: "none", a method of `augment`, or "auto", which
+        takes the method that won on validation studies, or none.
     refit
         "all" fits the shipped model on all labelled samples, "none" on training
         and validation samples only.
@@ -125,6 +133,7 @@ def train(
     """
     resources = resources or Resources()
     _check_options(features, n_genes, n_trees=n_trees, max_error=max_error, refit=refit)
+    check_augment(augment)
     opened = open_atlas(atlas)
     check_output(out, overwrite=overwrite)
     labelled = read_labelled(opened)
@@ -136,7 +145,7 @@ def train(
         n_genes=min(n_genes or Settings().n_genes, opened.n_genes),
     )
     effects = None
-    if study_effects and _can_learn_effects(labelled):
+    if study_effects and can_learn_effects(labelled):
         effects = EffectFunctions(fit_study_effects, extend_training)
     options = FitOptions(effects, resources.seed, resources.n_workers, resources.progress)
     pairs = validation_pairs(labelled.parts, labelled.labels, labelled.studies, seed=resources.seed)
@@ -149,10 +158,20 @@ def train(
         resources=resources,
     )
     samples = Samples(opened.read(labelled.rows, genes), labelled.labels, labelled.studies)
+    augmentation = choose_augmentation(
+        augment,
+        samples,
+        pairs,
+        keys=[str(key) for key in labelled.table.index],
+        divisor=read_divisor(opened, genes),
+        settings=default,
+        options=options,
+    )
     tried = (default.n_genes,) if n_genes else _N_GENES_TRIED
     settings, trials = choose_settings(
         samples, pairs, default=default, n_genes=tried, options=options
     )
+    options = replace(options, augment=augmentation.augment)
     tree = LabelTree(
         [str(key) for key in labelled.table.index],
         parent_columns(labelled.table),
@@ -173,6 +192,7 @@ def train(
     )
     metrics["calibration"] = calibrated.choice
     metrics |= _describe_choice(opened, labelled, settings, trials, pairs=pairs, refit=refit)
+    metrics["settings"]["augmentation"] = augmentation.to_plain()
     model = _fit_shipped(
         opened,
         labelled,
@@ -187,7 +207,8 @@ def train(
     manifest = create_manifest(
         "train",
         inputs=[opened.path],
-        parameters=settings.to_plain() | {"refit": refit, "max_error": max_error},
+        parameters=settings.to_plain()
+        | {"refit": refit, "max_error": max_error, "augment": augmentation.used},
         seed=resources.seed,
     )
     model.description["manifest"] = manifest | {"atlas": opened.manifest}
@@ -214,25 +235,6 @@ def _check_options(
     if max_error is not None and not 0 < max_error < 1:
         msg = f"max_error is {max_error:g}; it must lie between 0 and 1"
         raise InvalidValueError(msg)
-
-
-def _can_learn_effects(labelled: LabelledSamples) -> bool:
-    """Say whether a label is held by two studies outside the test part; warn if none is."""
-    rows = np.flatnonzero(labelled.parts != "test")
-    names, owner = np.unique(labelled.studies[rows].astype(str), return_inverse=True)
-    membership = sparse.csr_array(
-        (np.ones(len(rows), np.int64), (owner, np.arange(len(rows)))), shape=(len(names), len(rows))
-    )
-    carried = sparse.csr_array(membership @ labelled.labels[rows].astype(np.int64))
-    n_studies = np.bincount(carried.indices, minlength=labelled.labels.shape[1])
-    if n_studies.max(initial=0) >= 2:
-        return True
-    msg = (
-        f"none of {len(n_studies)} labels is held by two of the {len(names)} training studies; "
-        "no study effect can be learned and scores on other studies will be lower"
-    )
-    warnings.warn(msg, StudyWarning, stacklevel=3)
-    return False
 
 
 def _choose_genes(
@@ -380,6 +382,7 @@ def _figures(metrics: dict[str, Any], out: Path, model: TrainedModel) -> dict[st
         "n_label_sets": len(model.classifier.label_sets.sets),
         "n_merged_samples": model.classifier.label_sets.n_merged_samples,
         "settings": model.description["settings"],
+        "augmentation": metrics["settings"]["augmentation"],
         "fitted_on": model.description["training"]["refit"],
         "n_training_samples": len(model.description["training"]["samples"]),
     }
