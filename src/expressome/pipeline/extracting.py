@@ -33,8 +33,9 @@ __all__ = ["extract"]
 StrPath = str | os.PathLike[str]
 
 _FORMATS = (".h5ad", ".zarr", ".parquet", ".tsv.gz", ".tsv", ".h5")
-# Values a table writer holds of each count: as read, transposed, and as text or Arrow.
-_COPIES = 8
+# Values a table writer holds of each count: as read (a mask and floats besides, where some
+# were not measured), transposed, and encoded.
+_COPIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,9 @@ class _Extract:
     def gene_blocks(self, resources: Resources) -> Iterator[NDArray[Any]]:
         """Read the extract some genes at a time, all samples of each."""
         n_genes, rows = len(self.genes.table), self.choice.positions
+        row_bytes = len(rows) * _find_dtype(self).itemsize * _COPIES
         budget_bytes = resources.memory_bytes // 2
-        for span in row_spans(
-            n_genes, row_bytes=len(rows) * 8 * _COPIES, budget_bytes=budget_bytes
-        ):
+        for span in row_spans(n_genes, row_bytes=row_bytes, budget_bytes=budget_bytes):
             part = self.genes.select(span)
             yield part.merge(self.compendium.counts(rows, part.columns, resources=resources))
             resources.progress("extract", span.stop, n_genes)

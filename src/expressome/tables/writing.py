@@ -112,7 +112,7 @@ def write_table(
             n_written = 0
             for block in blocks:
                 keys = genes.index[n_written : n_written + block.shape[1]]
-                put(keys, np.ascontiguousarray(block.T))
+                put(keys, block)
                 n_written += block.shape[1]
 
 
@@ -139,7 +139,8 @@ def _write_tsv(path: Path, samples: pd.Index, *, is_zipped: bool) -> Iterator[An
         csv.writer(text, delimiter="\t", lineterminator="\n").writerow(["gene", *samples])
 
         def put(keys: pd.Index, values: NDArray[Any]) -> None:
-            pd.DataFrame(values, index=keys).to_csv(text, sep="\t", header=False, na_rep="NA")
+            table = pd.DataFrame(np.ascontiguousarray(values.T), index=keys)
+            table.to_csv(text, sep="\t", header=False, na_rep="NA")
 
         yield put
 
@@ -151,7 +152,7 @@ def _write_parquet(path: Path, samples: pd.Index, *, is_zipped: bool) -> Iterato
 
     def put(keys: pd.Index, values: NDArray[Any]) -> None:
         arrays = [pa.array([str(key) for key in keys], pa.string())]
-        arrays += [pa.array(np.ascontiguousarray(column)) for column in values.T]
+        arrays += [pa.array(counts) for counts in np.ascontiguousarray(values)]
         table = pa.Table.from_arrays(arrays, names=["gene", *map(str, samples)])
         if not writers:
             writers.append(pq.ParquetWriter(path, table.schema, compression="zstd"))
