@@ -154,6 +154,10 @@ def test_everything_to_click_has_a_name_and_takes_the_focus(page):
     )
 
 
+def test_no_serious_accessibility_fault_is_found(page):
+    assert page.find_faults() == []
+
+
 @pytest.mark.parametrize("width", [320, 768])
 def test_narrow_pages_do_not_scroll_sideways(file, width):
     with open_page(file, width=width) as page:

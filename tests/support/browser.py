@@ -1,80 +1,40 @@
-"""A headless Chromium driven over pipes, for tests that look at a page as a reader does."""
+"""Debian's Chromium, driven by Playwright, for tests that look at a page as a reader does."""
 
-import base64
-import itertools
-import json
 import os
-import select
 import shutil
-import subprocess
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--remote-debugging-pipe",
-)
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+# Nothing but the page itself may ask for anything.
+FLAGS = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 DEADLINE_S = 60
 
 
 class Page:
     """One open page; everything it said and asked for is kept."""
 
-    def __init__(self, to_browser, from_browser):
-        self._to, self._from = to_browser, from_browser
-        self._numbers = itertools.count(1)
-        self._pending = b""
-        self._answers = {}
-        self.session = None
+    def __init__(self, page):
+        self.page = page
+        self._devtools = page.context.new_cdp_session(page)
         self.messages = []
         self.requests = []
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url[:200]))
+
+    def _note(self, message):
+        if message.type in {"error", "warning"}:
+            self.messages.append(message.text)
 
     def call(self, method, **parameters):
-        number = next(self._numbers)
-        message = {"id": number, "method": method, "params": parameters}
-        if self.session:
-            message["sessionId"] = self.session
-        os.write(self._to, json.dumps(message).encode() + b"\0")
-        while number not in self._answers:
-            self._read()
-        answer = self._answers.pop(number)
-        assert "error" not in answer, answer["error"]
-        return answer["result"]
-
-    def _read(self):
-        ready, _, _ = select.select([self._from], [], [], DEADLINE_S)
-        assert ready, "the browser is silent"
-        self._pending += os.read(self._from, 2**20)
-        *whole, self._pending = self._pending.split(b"\0")
-        for text in whole:
-            message = json.loads(text)
-            if "id" in message:
-                self._answers[message["id"]] = message
-            else:
-                self._note(message.get("method"), message.get("params", {}))
-
-    def _note(self, event, details):
-        if event == "Runtime.exceptionThrown":
-            self.messages.append(details["exceptionDetails"].get("exception", details))
-        elif event == "Log.entryAdded":
-            self.messages.append(details["entry"])
-        elif event == "Runtime.consoleAPICalled" and details["type"] in {"error", "warning"}:
-            self.messages.append(details["args"])
-        elif event == "Network.requestWillBeSent":
-            self.requests.append(details["request"]["url"][:200])
+        """Ask the browser for what only its developers' tools do."""
+        return self._devtools.send(method, parameters)
 
     def evaluate(self, expression):
+        # Not the page's own `eval`, which its content security policy forbids.
         result = self.call(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
@@ -85,63 +45,65 @@ class Page:
         end = time.monotonic() + DEADLINE_S
         while not self.evaluate(expression):
             assert time.monotonic() < end, f"never became true: {expression}"
-            time.sleep(0.05)
+            self.page.wait_for_timeout(50)
 
-    def screenshot(self, path, *, clip=None, scale=1):
-        options = {"format": "png", "captureBeyondViewport": True}
-        if clip:
-            options["clip"] = dict(zip(("x", "y", "width", "height"), clip, strict=True))
-            options["clip"]["scale"] = scale
-        Path(path).write_bytes(
-            base64.b64decode(self.call("Page.captureScreenshot", **options)["data"])
+    def find_faults(self):
+        """Name the serious accessibility faults, as axe-core finds them."""
+        self.evaluate(AXE.read_text(encoding="utf-8") + "; true")
+        found = self.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then(result => "
+            "result.violations.map(({id, impact, nodes}) => "
+            "[impact, id, nodes.slice(0, 3).map(node => node.html.slice(0, 200))]))"
         )
+        return [fault for fault in found if fault[0] in {"serious", "critical"}]
+
+    def screenshot(self, path, **options):
+        self.page.screenshot(path=path, **options)
+
+
+class _Shared:
+    """The one browser of this process: Playwright allows no second, so pages share it."""
+
+    playwright = None
+    browser = None
+    n_open = 0
 
 
 @contextmanager
-def open_page(path, *, width=1360, height=900, dark=False):
-    """Open a file in a browser of its own, and close it in the end."""
-    read_browser, write_own = os.pipe()
-    read_own, write_browser = os.pipe()
+def _browser():
+    """Start the browser for the first page and stop it after the last."""
+    from playwright.sync_api import sync_playwright
 
-    def place_pipes():
-        os.dup2(read_browser, 1000)
-        os.dup2(write_browser, 1001)
-        os.dup2(1000, 3)
-        os.dup2(1001, 4)
-
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        process = subprocess.Popen(
-            command,
-            preexec_fn=place_pipes,  # noqa: PLW1509 - the child calls dup2 only, before exec
-            close_fds=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+    if not _Shared.n_open:
+        # A sandbox cannot be built as root.
+        is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+        _Shared.playwright = sync_playwright().start()
+        _Shared.browser = _Shared.playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=not is_root
         )
-        os.close(read_browser)
-        os.close(write_browser)
-        page = Page(write_own, read_own)
+    _Shared.n_open += 1
+    try:
+        yield _Shared.browser
+    finally:
+        _Shared.n_open -= 1
+        if not _Shared.n_open:
+            _Shared.browser.close()
+            _Shared.playwright.stop()
+
+
+@contextmanager
+def open_page(place, *, width=1360, height=900, dark=False):
+    """Open a file or an address as a new visitor, and close it in the end."""
+    address = place if str(place).startswith("http") else Path(place).absolute().as_uri()
+    with _browser() as browser:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            accept_downloads=True,
+        )
+        page = Page(context.new_page())
+        page.page.goto(address)
         try:
-            target = page.call("Target.createTarget", url="about:blank")["targetId"]
-            page.session = page.call("Target.attachToTarget", targetId=target, flatten=True)[
-                "sessionId"
-            ]
-            for domain in ("Page", "Runtime", "Log", "Network"):
-                page.call(f"{domain}.enable")
-            scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-            page.call("Emulation.setEmulatedMedia", features=[scheme])
-            page.call(
-                "Emulation.setDeviceMetricsOverride",
-                width=width,
-                height=height,
-                deviceScaleFactor=1,
-                mobile=False,
-            )
-            page.call("Page.navigate", url=Path(path).absolute().as_uri())
-            page.wait_for("document.readyState === 'complete'")
             yield page
         finally:
-            process.terminate()
-            process.wait(10)
-            os.close(write_own)
-            os.close(read_own)
+            context.close()
