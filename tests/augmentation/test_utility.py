@@ -115,8 +115,27 @@ def test_scores_are_those_of_scikit_learn_on_unseen_samples(samples):
     found = fit(training, extra=None, is_weighted=False, seed=0)(unseen.values)[:, 1]
     truth = np.repeat([0, 1], 12)
     assert trial.average_precision == pytest.approx(average_precision_score(truth, found))
-    assert trial.f1 == pytest.approx(f1_score(truth, found >= 0.5))
+    # Two labels: the more probable one is the one above one half.
+    assert trial.f1 == pytest.approx(f1_score(truth, found > 0.5))
     assert (trial.n_real, trial.n_held) == (12, 12)
+
+
+def test_a_label_is_answered_where_no_other_that_excludes_it_is_more_probable(samples):
+    # Organ goes with liver; brain excludes both.
+    carried = sparse.csr_array(np.array([[1, 1, 0]] * 24 + [[0, 0, 1]] * 24, dtype=np.uint8))
+    known = collect_training(
+        samples.values, carried, samples.studies, keys=["organ", "liver", "brain"]
+    )
+
+    def fit(*_, **__):
+        answers = np.array([[0.6, 0.3, 0.2]] * 24 + [[0.6, 0.3, 0.4]] * 24)
+        return lambda _: answers
+
+    (trial,) = score_methods(
+        known, known, ["liver"], options=UtilityOptions(fit, [], is_weighted_tried=False)
+    )
+
+    assert trial.f1 == 1
 
 
 def test_gains_are_paired_by_hand():
