@@ -177,3 +177,33 @@ def test_inspect_tells_whether_ids_and_symbols_agree(tmp_path):
         "same rows. The Ensembl ids are used as the file has them, and the counts may be other "
         "genes'; check a gene you know, or pack the counts again by symbol\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--genes-by", "symbol", "--duplicates", "error"],
+            (
+                "1 of 2 gene symbols belong to several genes (A); choose --duplicates keep, 'sum' "
+                "or 'first', or key the genes by their Ensembl ids"
+            ),
+        ),
+        (
+            ["--min-reads", "999999999"],
+            (
+                "none of 3 genes has at least 999999999 reads in at least 1 of 2 samples; lower "
+                "--min-reads or --min-fraction"
+            ),
+        ),
+    ],
+    ids=["value", "name"],
+)
+def test_errors_name_options_as_the_command_takes_them(tmp_path, options, message):
+    genes = make_genes(3).assign(symbol=["A", "A", "B"])
+    path = make_archs4(tmp_path / "x.h5", 2, genes=genes)
+
+    result = call("extract", path, *options, "--out", tmp_path / "y.h5ad")
+
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {message}\n"

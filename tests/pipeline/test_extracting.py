@@ -206,8 +206,13 @@ def test_the_gene_filter_by_hand(tmp_path, min_reads, min_fraction, kept):
 
 
 def test_a_filter_that_leaves_no_gene_says_so(path, tmp_path):
-    with pytest.raises(EmptySelectionError, match="none of 30 genes has at least 999999 reads"):
-        extract(path, min_reads=999_999, out=tmp_path / "y.h5")
+    with pytest.raises(EmptySelectionError) as caught:
+        extract(path, min_reads=999_999, min_fraction=0.1, out=tmp_path / "y.h5")
+
+    assert str(caught.value) == (
+        "none of 30 genes has at least 999999 reads in at least 4 of 40 samples; lower min_reads "
+        "or min_fraction"
+    )
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Options and error handling that all commands share."""
 
 import functools
+import re
 import sys
 import traceback
 import warnings
@@ -28,12 +29,6 @@ __all__ = [
 ]
 
 Command = Callable[..., Any]
-
-# How the library names things -> what a reader of the command line types.
-_TRANSLATIONS = (
-    ("pass overwrite=True to replace it", "pass --overwrite to replace it"),
-    ("overwrite=True", "--overwrite"),
-)
 
 
 class _MemorySize(click.ParamType):  # type: ignore[type-arg]
@@ -130,9 +125,20 @@ def out_option(help_text: str) -> Callable[[Command], Command]:
 
 
 def _translate(text: str) -> str:
-    """Say library words in command-line words."""
-    for library_words, command_words in _TRANSLATIONS:
-        text = text.replace(library_words, command_words)
+    """Say the library's words for options as this command takes them.
+
+    ``overwrite=True`` becomes ``--overwrite``, ``kind='tissue'`` ``--kind tissue``,
+    ``min_reads`` ``--min-reads``.
+    """
+    context = click.get_current_context(silent=True)
+    for parameter in context.command.params if context else ():
+        name, option = parameter.name or "", parameter.opts[0]
+        if not option.startswith("--") or name not in text:
+            continue
+        text = re.sub(rf"\b{name}=True\b", option, text)
+        text = re.sub(rf"\b{name}='([^']*)'", rf"{option} \1", text)
+        if "_" in name:
+            text = re.sub(rf"(?<![\w./-]){name}(?![\w./-])", option, text)
     return text
 
 

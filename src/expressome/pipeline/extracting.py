@@ -261,8 +261,8 @@ def _filter_genes(
     is_kept = n_enough >= needed
     if not is_kept.any():
         msg = (
-            f"none of {len(genes.table)} genes has at least {min_reads} reads in "
-            f"{min_fraction:.4g} of {len(rows)} samples; lower min_reads or min_fraction"
+            f"none of {len(genes.table)} genes has at least {min_reads} reads in at least "
+            f"{int(needed.min())} of {len(rows)} samples; lower min_reads or min_fraction"
         )
         raise EmptySelectionError(msg)
     return genes.select(is_kept)
