@@ -1,5 +1,6 @@
 """Run block functions on threads here or on a Dask cluster, in order."""
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from expressome.clusters import ClusterPool, check_address, open_cluster
 from expressome.errors import InvalidValueError
 from expressome.metering import current_meter
 
-__all__ = ["Progress", "Resources", "hold_cluster", "ignore_progress", "map_blocks"]
+__all__ = ["Progress", "Resources", "hold_cluster", "ignore_progress", "map_blocks", "on_cluster"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 # Called as progress(stage, n_done, n_total) from the thread that drives the work.
 Progress = Callable[[str, int, int], None]
@@ -153,6 +155,36 @@ def hold_cluster(resources: Resources) -> Iterator[None]:
             yield
         finally:
             _held.reset(token)
+
+
+def on_cluster(verb: Verb) -> Verb:
+    """Let a verb hold its cluster from beginning to end.
+
+    Parameters
+    ----------
+    verb
+        Function with the keywords ``resources`` and ``dry_run``.
+
+    Returns
+    -------
+    Callable
+        The same function; a cluster that cannot be reached is told before any work.
+
+    Examples
+    --------
+    >>> on_cluster(dict)(resources=None)
+    {'resources': None}
+    """
+
+    @functools.wraps(verb)
+    def wrapper(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the verb's own
+        resources = options.get("resources")
+        if resources is None or options.get("dry_run"):
+            return verb(*arguments, **options)
+        with hold_cluster(resources):
+            return verb(*arguments, **options)
+
+    return wrapper  # type: ignore[return-value]  # same signature, by wraps
 
 
 def map_blocks(

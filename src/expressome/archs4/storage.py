@@ -28,8 +28,8 @@ from expressome.outputs import check_input
 
 __all__ = ["locate", "open_file", "read_array", "read_text"]
 
-# Rows of a text field read at once: protocols of 8 kB each stay below 600 MB.
-_TEXT_ROWS = 65_536
+# Rows of a text field read at once: protocols of 8 kB each stay below 70 MB.
+_TEXT_ROWS = 8192
 
 
 def _explain_open_failure(path: Path | RemotePath, error: OSError) -> Exception:
