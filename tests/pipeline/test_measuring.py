@@ -226,7 +226,7 @@ def test_command_prints_one_json_object(atlas):
 @pytest.mark.parametrize(
     ("command", "verb", "required"),
     [
-        (normalize_command.normalize, normalize, ["x.h5", "--out", "a.zarr"]),
+        (normalize_command.normalize, normalize, ["x.h5"]),
         (measure_command.measure, measure, ["a.zarr"]),
     ],
     ids=["normalize", "measure"],

@@ -14,6 +14,7 @@ from expressome.atlas.schema import (
     ARRAYS,
     FORMAT_VERSION,
     SECTION,
+    damage_named,
     replace_element,
 )
 from expressome.atlas.selection import Selection, holds_ids, to_positions
@@ -69,7 +70,8 @@ class Atlas(StoredTables):
         """Samples and genes."""
         import zarr
 
-        n_samples, n_genes = zarr.open_array(str(self.path / "X"), mode="r").shape
+        with damage_named(self.path, "X"):
+            n_samples, n_genes = zarr.open_array(str(self.path / "X"), mode="r").shape
         return int(n_samples), int(n_genes)
 
     @cached_property
@@ -234,6 +236,26 @@ class Atlas(StoredTables):
             )
             raise ShapeError(msg)
         replace_element(self.path, f"obsm/{name}", np.asarray(values))
+
+    def write_varm(self, name: str, values: NDArray[Any]) -> None:
+        """Store numbers per gene, such as its mean in each label.
+
+        Parameters
+        ----------
+        name
+            Such as ``"label_mean"``.
+        values
+            Shape (n_genes, n_columns).
+
+        Raises
+        ------
+        ShapeError
+            If the number of rows differs from the genes of the atlas.
+        """
+        if len(values) != self.n_genes:
+            msg = f"{name} has {len(values)} rows, the atlas {self.n_genes} genes; pass one each"
+            raise ShapeError(msg)
+        replace_element(self.path, f"varm/{name}", np.asarray(values))
 
     def _read(self, array: str, samples: Selection, genes: Selection) -> NDArray[Any]:
         rows = to_positions(

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import DTypeLike
 
 from expressome.atlas.shards import BLOCK_SAMPLES, CHUNK_GENES, COMPRESSION_LEVEL
+from expressome.errors import AtlasError
 
 __all__ = [
     "ARRAYS",
@@ -19,6 +20,7 @@ __all__ = [
     "anndata_writer",
     "create_array",
     "create_root",
+    "damage_named",
     "replace_element",
     "to_storable",
 ]
@@ -167,3 +169,31 @@ def replace_element(path: Path, name: str, element: pd.DataFrame | Mapping[str, 
     with anndata_writer() as write:
         write(root, inside, element)
     replace_path(beside, place)
+
+
+@contextmanager
+def damage_named(folder: Path, element: str) -> Iterator[None]:
+    """Say which element of which atlas cannot be read.
+
+    Parameters
+    ----------
+    folder
+        The atlas.
+    element
+        Path inside it.
+
+    Raises
+    ------
+    AtlasError
+        If the body meets metadata or values that cannot be decoded.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
+        if isinstance(error, AtlasError):
+            raise
+        msg = (
+            f"{folder}: {element} cannot be read ({type(error).__name__}: {error}); the atlas is "
+            "damaged: take it from a backup, or make it again with normalize"
+        )
+        raise AtlasError(msg) from error

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from expressome.atlas.schema import SECTION, replace_element, to_storable
+from expressome.atlas.schema import SECTION, damage_named, replace_element, to_storable
 from expressome.errors import AtlasError, ShapeError
 from expressome.results import LABEL_FIELDS, LabelMatrix, to_json
 
@@ -47,16 +47,17 @@ class StoredTables:
         Raises
         ------
         AtlasError
-            If the atlas holds no such element.
+            If the atlas holds no such element, or it cannot be read.
         """
         import zarr
         from anndata.io import read_elem
 
-        root = zarr.open_group(str(self.path), mode="r")
-        if name not in root:
-            msg = f"{self.path.name} holds no {name}; make it with the verb that computes it"
-            raise AtlasError(msg)
-        return read_elem(root[name])
+        with damage_named(self.path, name):
+            root = zarr.open_group(str(self.path), mode="r")
+            if name not in root:
+                msg = f"{self.path.name} holds no {name}; make it with the verb that computes it"
+                raise AtlasError(msg)
+            return read_elem(root[name])
 
     @cached_property
     def obs(self) -> pd.DataFrame:
@@ -127,6 +128,19 @@ class StoredTables:
             If the index differs from the atlas's.
         """
         self._update("var", self.var, columns)
+
+    def drop_var(self, names: Iterable[str]) -> None:
+        """Take columns out of the gene table.
+
+        Parameters
+        ----------
+        names
+            Columns; those that are not there are passed over.
+        """
+        gone = [name for name in names if name in self.var.columns]
+        if gone:
+            replace_element(self.path, "var", self.var.drop(columns=gone))
+            self.__dict__.pop("var", None)
 
     def write_note(self, name: str, content: Mapping[str, Any]) -> None:
         """Store plain values beside the atlas's own section, such as a manifest.

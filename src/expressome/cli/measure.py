@@ -5,13 +5,19 @@ from typing import Any
 
 import click
 
-from expressome.cli.options import dry_run_option, expected_failures, resource_options
+from expressome.cli.options import (
+    dry_run_option,
+    expected_failures,
+    overwrite_option,
+    resource_options,
+)
 from expressome.engine import Resources
 
 __all__ = ["measure"]
 
 # Written out here so that `--help` loads nothing; a test holds them equal to the library's.
 SCALES = ("before-length", "after-length")
+GROUPINGS = ("label",)
 
 
 @click.command()
@@ -44,6 +50,33 @@ SCALES = ("before-length", "after-length")
     show_default=True,
     help="Scale of the profiles that mean_cosine compares.",
 )
+@click.option(
+    "--by",
+    type=click.Choice(GROUPINGS),
+    default=None,
+    help="Measure each gene within each label too, with its specificity (tau).",
+)
+@click.option(
+    "--min-samples",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="With --by label: labels with fewer samples are flagged and left out of tau.",
+)
+@click.option(
+    "--approximate",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="D",
+    help="Estimate mean_cosine from a random projection to D dimensions.  [default: exact]",
+)
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Write the gene table there: .parquet, or tab-separated text (.tsv, .tsv.gz).",
+)
+@overwrite_option
 @dry_run_option
 @resource_options
 @expected_failures
@@ -53,6 +86,7 @@ def measure(atlas: Path, resources: Resources, **options: Any) -> None:  # noqa:
     \b
     Example:
         expressome measure human.zarr
+        expressome measure human.zarr --by label --table genes.tsv
     """
     from expressome import pipeline
 

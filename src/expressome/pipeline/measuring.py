@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.atlas import Atlas, open_atlas
-from expressome.engine import Resources, hold_cluster, map_blocks
+from expressome.engine import Resources, map_blocks, on_cluster
 from expressome.errors import InvalidValueError
 from expressome.manifest import create_manifest
+from expressome.metrics.projection import count_buckets
 from expressome.metrics.signal import signal
 from expressome.metrics.similarity import (
     GENE_TILE,
@@ -25,23 +26,26 @@ from expressome.metrics.similarity import (
     sum_tile,
 )
 from expressome.normalization.recipe import Normalizer
+from expressome.outputs import check_output
 from expressome.pipeline.budgeting import (
     TILE_SAMPLE_BYTES,
     TableMemory,
     find_measuring_minimum,
     leave_for_blocks,
 )
+from expressome.pipeline.estimating import estimate_measuring
+from expressome.pipeline.gene_tabling import make_columns, say_measured, write_gene_table
+from expressome.pipeline.label_measuring import measure_within_labels
+from expressome.pipeline.projecting import LikenessEstimate, ProjectionPlan
 from expressome.results import Summary
 
 __all__ = ["measure"]
 
 Scale = Literal["before-length", "after-length"]
-
-# Below half the window, zeros chosen by chance decide the likeness (FIELD section 4).
-_MIN_DETECTED_SHARE = 0.5
-_RANKED = ("p95", "p95_ratio", "mean_cosine")
+Grouping = Literal["label"]
 
 
+@on_cluster
 def measure(
     atlas: str | os.PathLike[str],
     *,
@@ -49,6 +53,11 @@ def measure(
     percentile: float = 95.0,
     ratio_scale: Scale = "before-length",
     cosine_scale: Scale = "after-length",
+    by: Grouping | None = None,
+    min_samples: int = 3,
+    approximate: int | None = None,
+    table: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
     dry_run: bool = False,
     resources: Resources | None = None,
 ) -> Summary:
@@ -70,6 +79,20 @@ def measure(
         it, with bp, the ratio is 1 to five digits (the original study).
     cosine_scale
         Scale of the profiles; X by default.
+    by
+        ``"label"`` measures each gene within each label too: mean and percentile
+        (``varm["label_mean"]``, ``varm["label_p95"]``), and ``tau`` with ``tau_label``, its
+        specificity to one label.
+    min_samples
+        Labels with fewer samples are flagged and left out of ``tau``.
+    approximate
+        Dimensions of a random projection that `mean_cosine` is estimated from; exact by
+        default. The standard error of each gene is added as ``mean_cosine_error``, and the
+        error measured on 200 genes is reported.
+    table
+        File to write the gene table to: ``.parquet``, or tab-separated text.
+    overwrite
+        Whether an existing table may be replaced.
     dry_run
         Whether only to say what would be done.
     resources
@@ -97,39 +120,66 @@ def measure(
     window, and profiles are compared over the genes that every sample measured.
     """
     resources = resources or Resources()
-    for name, scale in (("ratio_scale", ratio_scale), ("cosine_scale", cosine_scale)):
-        if scale not in get_args(Scale):
-            msg = f"{name} is {scale!r}; choose one of {', '.join(get_args(Scale))}"
-            raise InvalidValueError(msg)
-    if n_neighbours < 2 or not 0 <= percentile <= 100:
-        msg = (
-            f"n_neighbours is {n_neighbours} and percentile {percentile}; "
-            "take at least 2 neighbours and a percentile in 0-100"
-        )
-        raise InvalidValueError(msg)
+    _check_options(by, approximate, (ratio_scale, cosine_scale), (n_neighbours, percentile))
+    if table is not None:
+        check_output(table, overwrite=overwrite)
     opened = open_atlas(atlas)
-    if dry_run:
-        n_bytes = opened.n_samples * opened.n_genes * 4
-        figures = {"n_samples": opened.n_samples, "n_genes": opened.n_genes}
-        return Summary("measure", {"dry_run": True, **figures, "passes": 2, "bytes": 2 * n_bytes})
     tables = TableMemory()
     with tables.reading():
         job = _Job.of(opened, n_neighbours, percentile, (ratio_scale, cosine_scale))
+    if dry_run:
+        return Summary("measure", _say_plan(job, tables, resources))
     left = leave_for_blocks(resources, tables, job.minimum_bytes)
-    with hold_cluster(resources):
-        first = _measure_signal(job, left)
-        sums = _sum_likeness(job, first, left)
-    columns = _to_columns(opened, first, sums)
+    first = _measure_signal(job, left)
+    columns, extra = _measure_likeness(job, first, left, approximate)
+    opened.drop_var({"mean_cosine_error"} - set(columns))
+    if by == "label":
+        within, extra["labels"] = measure_within_labels(
+            opened, percentile=percentile, min_samples=min_samples, resources=left
+        )
+        columns = columns.join(within)
     opened.update_var(columns)
     parameters = {
         "n_neighbours": n_neighbours,
         "percentile": percentile,
         "ratio_scale": ratio_scale,
         "cosine_scale": cosine_scale,
+        "by": by,
+        "min_samples": min_samples,
+        "approximate": approximate,
     }
     manifest = create_manifest("measure", inputs=[opened.path], parameters=parameters)
     opened.write_note("measured", manifest)
-    return Summary("measure", _say(opened, columns), manifest)
+    if table is not None:
+        extra["table"] = write_gene_table(
+            opened, table, by_label=by == "label", overwrite=overwrite
+        )
+    return Summary("measure", say_measured(opened, columns) | extra, manifest)
+
+
+def _check_options(
+    by: str | None,
+    approximate: int | None,
+    scales: tuple[str, str],
+    window: tuple[int, float],
+) -> None:
+    """Refuse what no measure can use, before any work."""
+    if by not in (None, *get_args(Grouping)):
+        msg = f"by is {by!r}; choose 'label' or leave it out"
+        raise InvalidValueError(msg)
+    if approximate is not None:
+        count_buckets(approximate, n_genes=1)
+    for name, scale in zip(("ratio_scale", "cosine_scale"), scales, strict=True):
+        if scale not in get_args(Scale):
+            msg = f"{name} is {scale!r}; choose one of {', '.join(get_args(Scale))}"
+            raise InvalidValueError(msg)
+    n_neighbours, percentile = window
+    if n_neighbours < 2 or not 0 <= percentile <= 100:
+        msg = (
+            f"n_neighbours is {n_neighbours} and percentile {percentile}; "
+            "take at least 2 neighbours and a percentile in 0-100"
+        )
+        raise InvalidValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,25 +302,31 @@ def _measure_signal(job: _Job, resources: Resources) -> _First:
 
 
 def _second_tile(
-    job: _Job, first: _First, item: tuple[slice, NDArray[np.float32] | None]
+    job: _Job,
+    first: _First,
+    plan: ProjectionPlan | None,
+    item: tuple[slice, NDArray[np.float32] | None],
 ) -> NDArray[np.float64]:
-    """Sum one tile's part of the squared sums of all genes."""
+    """Sum, or estimate, one tile's part of the squared sums of all genes."""
     span, values = item
     values = _gather(job, "X", span) if values is None else values
     norms = np.sqrt(first.squared_norms)
     inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    return sum_tile(
-        _to_profiles(job, span, values, first.is_complete[span]), inverse, first.windows
-    )
+    profiles = _to_profiles(job, span, values, first.is_complete[span])
+    if plan is not None:
+        return plan.estimate(profiles, inverse, first.windows, start=span.start)
+    return sum_tile(profiles, inverse, first.windows)
 
 
-def _sum_likeness(job: _Job, first: _First, resources: Resources) -> NDArray[np.float64]:
+def _sum_likeness(
+    job: _Job, first: _First, resources: Resources, plan: ProjectionPlan | None
+) -> NDArray[np.float64]:
     """Second pass: squared sums of unit profiles over every window."""
     n_ahead = _n_ahead(job, resources)
     n_tiles = -(-job.atlas.n_genes // GENE_TILE)
     resources.progress("measure likeness", 0, n_tiles)
-    total = np.zeros(job.atlas.n_genes)
-    function = partial(_second_tile, job, first)
+    total = np.zeros(job.atlas.n_genes if plan is None else (3, job.atlas.n_genes))
+    function = partial(_second_tile, job, first, plan)
     for number, part in enumerate(
         map_blocks(function, _tiles(job, resources), resources=resources, n_ahead=n_ahead), 1
     ):
@@ -279,49 +335,45 @@ def _sum_likeness(job: _Job, first: _First, resources: Resources) -> NDArray[np.
     return total
 
 
-def _to_columns(atlas: Atlas, first: _First, sums: NDArray[np.float64]) -> pd.DataFrame:
-    """Make the new columns of the gene table."""
-    windows = first.windows
-    mean = combine_similarity(
-        sums,
-        windows,
-        has_profile=first.squared_norms > 0,
-        n_detected=atlas.var["n_detected"].to_numpy(),
-    )
-    share = np.full(atlas.n_genes, np.nan)
-    np.divide(windows.n_detected, windows.n_rows, out=share, where=windows.n_rows > 0)
-    columns = pd.DataFrame(
-        {
-            "p95": first.p95,
-            "p95_ratio": first.p95_ratio,
-            "mean_cosine": mean,
-            "neighbours_detected": share,
-        },
-        index=atlas.var.index,
-    )
-    is_ranked = columns["neighbours_detected"] >= _MIN_DETECTED_SHARE
-    for name in _RANKED:
-        ranked = columns[name].where(is_ranked)
-        columns[f"rank_{name}"] = ranked.rank(ascending=False, method="min")
-    return columns
+def _measure_likeness(
+    job: _Job, first: _First, resources: Resources, approximate: int | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Make the columns of the gene table, and say how far off an estimate is."""
+
+    def tabulate(sums: NDArray[np.float64]) -> pd.DataFrame:
+        mean = combine_similarity(
+            sums,
+            first.windows,
+            has_profile=first.squared_norms > 0,
+            n_detected=job.atlas.var["n_detected"].to_numpy(),
+        )
+        found = {"p95": first.p95, "p95_ratio": first.p95_ratio, "mean_cosine": mean}
+        return make_columns(found, first.windows, job.atlas.var.index)
+
+    if approximate is None:
+        return tabulate(_sum_likeness(job, first, resources, None)), {}
+    plan = ProjectionPlan.of(job.atlas.n_genes, approximate, resources.rng("projection"))
+    seen = LikenessEstimate(plan, *_sum_likeness(job, first, resources, plan))
+    columns, exact = tabulate(seen.squared_sums), tabulate(seen.exact)["mean_cosine"]
+    columns["mean_cosine_error"] = seen.standard_error(first.windows)
+    return columns, {"approximate": seen.describe(columns, exact)}
 
 
-def _say(atlas: Atlas, columns: pd.DataFrame) -> dict[str, Any]:
-    """Collect the figures that are printed."""
-    best = columns["rank_mean_cosine"].dropna().sort_values(kind="stable").index[:10]
-    symbols = atlas.var.get("symbol")
+def _say_plan(job: _Job, tables: TableMemory, resources: Resources) -> dict[str, Any]:
+    """Say what a run would read and take."""
+
+    def measure_tile(span: slice) -> tuple[NeighbourWindows, NDArray[np.float32]]:
+        values = _gather(job, "X", span)
+        return _first_tile(job, (span, values)).windows, values
+
+    estimate = estimate_measuring(
+        job.atlas, measure_tile=measure_tile, n_threads=resources.n_workers
+    )
     return {
-        "atlas": atlas.path,
-        "n_samples": atlas.n_samples,
-        "n_genes": atlas.n_genes,
-        "n_measured": int(columns["mean_cosine"].notna().sum()),
-        "n_ranked": int(columns["rank_mean_cosine"].notna().sum()),
-        "highest_mean_cosine": [
-            {
-                "gene": gene,
-                "symbol": "" if symbols is None else symbols[gene],
-                "mean_cosine": float(columns["mean_cosine"][gene]),
-            }
-            for gene in best
-        ],
+        "dry_run": True,
+        "n_samples": job.atlas.n_samples,
+        "n_genes": job.atlas.n_genes,
+        **estimate.to_figures(),
+        "memory_bytes": resources.memory_bytes,
+        "memory_minimum_bytes": job.minimum_bytes + tables.held_bytes,
     }
