@@ -201,14 +201,14 @@ def _is_paired(
         if sample in mates:
             msg = (
                 f"sample {sample} has {files[0].name} but not the other end; give both files, or "
-                "say that the reads are single ends"
+                "pass single=True if the reads are single ends"
             )
             raise InvalidValueError(msg)
         return False
     if len(files) % 2:
         msg = (
             f"sample {sample} has {len(files)} files, an odd number; paired ends come in pairs "
-            "(first file, its mate, ...), or say that the reads are single ends"
+            "(first file, its mate, ...), or pass single=True for single ends"
         )
         raise InvalidValueError(msg)
     return True
@@ -276,8 +276,8 @@ def quantify_reads(
     if not reads.is_paired and (fragment_length is None or sd is None):
         msg = (
             f"the reads of sample {reads.sample} are single ends, for which kallisto needs the "
-            "mean fragment length and its standard deviation; pass fragment_length and sd "
-            "(200 and 30 if the library was not measured)"
+            "mean fragment length and its standard deviation; pass fragment_length=200 and "
+            "sd=30 if the library was not measured"
         )
         raise InvalidValueError(msg)
     with tempfile.TemporaryDirectory(prefix="expressome-kallisto-") as folder:

@@ -105,6 +105,17 @@ def test_a_table_is_drawn_for_people(tmp_path):
     assert "genes, samples" in result.stdout
 
 
+def test_a_table_tells_a_manifest_in_a_line(tmp_path):
+    manifest = '{"verb": "pack", "inputs": [{}, {}], "created": "2026-01-02", "versions": {}}'
+    with h5py.File(make_archs4(tmp_path / "x.h5"), "a") as file:
+        file["meta/info/manifest"] = [manifest.encode()]
+
+    result = call("inspect", tmp_path / "x.h5", "--table")
+
+    assert "manifest: pack of 2 files, 2026-01-02" in result.stdout
+    assert "versions" not in result.stdout
+
+
 def test_inspect_needs_no_readable_counts(damaged):
     assert call("inspect", damaged).exit_code == 0
 

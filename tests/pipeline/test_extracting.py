@@ -372,7 +372,10 @@ extract(sys.argv[1], out=sys.argv[2], resources=Resources(progress=die))
 """
 
 
-@pytest.mark.parametrize("ending", [".h5ad", ".tsv.gz"])
+@pytest.mark.parametrize(
+    "ending",
+    [".h5ad", *(pytest.param(e, marks=pytest.mark.slow) for e in (".zarr", ".tsv.gz", ".h5"))],
+)
 def test_after_a_kill_the_next_call_completes(path, tmp_path, ending):
     out = tmp_path / f"y{ending}"
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(out)], check=False)

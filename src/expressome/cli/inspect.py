@@ -1,5 +1,6 @@
 """The command `inspect`."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,25 @@ def _to_text(value: Any) -> str:  # noqa: ANN401
         return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {_to_text(item)}" for key, item in value.items())
+        return "\n".join(
+            f"{key}: {_shorten(item) if key == 'manifest' else _to_text(item)}"
+            for key, item in value.items()
+        )
     if isinstance(value, list | tuple):
         return ", ".join(_to_text(item) for item in value)
     return str(value)
+
+
+def _shorten(manifest: Any) -> str:  # noqa: ANN401
+    """Say which command made a file, when and of how many inputs."""
+    try:
+        content = json.loads(manifest)
+        return f"{content['verb']} of {len(content['inputs'])} files, {content['created']}"
+    except (KeyError, TypeError, ValueError):
+        return _to_text(manifest)
 
 
 def _show_table(figures: Mapping[str, Any]) -> None:

@@ -137,6 +137,7 @@ def _translate(text: str) -> str:
             continue
         text = re.sub(rf"\b{name}=True\b", option, text)
         text = re.sub(rf"\b{name}='([^']*)'", rf"{option} \1", text)
+        text = re.sub(rf"\b{name}=(\d)", rf"{option} \1", text)
         if "_" in name:
             text = re.sub(rf"(?<![\w./-]){name}(?![\w./-])", option, text)
     return text
