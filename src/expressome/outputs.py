@@ -1,6 +1,7 @@
 """Write an output beside its place and move it there only when complete."""
 
 import ctypes
+import errno
 import os
 import shutil
 import sys
@@ -8,17 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from expressome.errors import InputNotFoundError, OutputExistsError
+from expressome.errors import DiskSpaceError, InputNotFoundError, OutputExistsError
 
 __all__ = [
     "check_input",
     "check_output",
+    "check_room",
+    "full_disk_named",
     "partial_path",
     "remove_path",
     "replace_path",
     "restore_path",
+    "spare_room",
     "staged_output",
 ]
+
+# Room that HDF5 needs at most to close a file: its caches.
+_SPARE_BYTES = 4 * 2**20
 
 
 def check_input(path: str | os.PathLike[str]) -> Path:
@@ -187,6 +194,86 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 @contextmanager
+def full_disk_named(place: Path) -> Iterator[None]:
+    """Say that the disk of an output is full, and what to do.
+
+    Parameters
+    ----------
+    place
+        The output that the body writes.
+
+    Raises
+    ------
+    DiskSpaceError
+        If the body fails for want of room.
+    """
+    try:
+        yield
+    except DiskSpaceError:
+        raise
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DiskSpaceError(_explain_full_disk(place)) from error
+
+
+def check_room(place: Path, n_bytes: int) -> None:
+    """Refuse to begin an output that the disk cannot hold.
+
+    Parameters
+    ----------
+    place
+        The output.
+    n_bytes
+        What it will take at least.
+
+    Raises
+    ------
+    DiskSpaceError
+        If less is free.
+
+    Examples
+    --------
+    >>> check_room(Path("/tmp/expressome-new-file"), 1)
+    """
+    if shutil.disk_usage(place.absolute().parent).free < n_bytes:
+        msg = f"{_explain_full_disk(place)} ({n_bytes:,} bytes are needed)"
+        raise DiskSpaceError(msg)
+
+
+def _explain_full_disk(place: Path) -> str:
+    folder = place.absolute().parent
+    return (
+        f"no space is left on the disk of {folder} ({shutil.disk_usage(folder).free:,} bytes "
+        f"free) to write {place.name}; free some, or choose another place, and run it again"
+    )
+
+
+@contextmanager
+def spare_room(file: Path, n_bytes: int = _SPARE_BYTES) -> Iterator[None]:
+    """Hold room on the disk and give it back when the body ends, well or not.
+
+    Parameters
+    ----------
+    file
+        What the body writes; the room lies beside it, in a hidden file.
+    n_bytes
+        How much.
+
+    Notes
+    -----
+    HDF5 writes what it still holds when a file is closed, and can crash the process where the disk
+    is full then. Inside the file's own block, this leaves it the room to close.
+    """
+    spare = file.with_name(f"{file.name}.spare")
+    try:
+        spare.write_bytes(bytes(n_bytes))
+        yield
+    finally:
+        spare.unlink(missing_ok=True)
+
+
+@contextmanager
 def staged_output(
     path: str | os.PathLike[str], *, overwrite: bool = False, keep_partial: bool = False
 ) -> Iterator[Path]:
@@ -211,6 +298,8 @@ def staged_output(
     ------
     OutputExistsError
         If the output exists and `overwrite` is False.
+    DiskSpaceError
+        If the disk is full.
 
     Examples
     --------
@@ -226,7 +315,8 @@ def staged_output(
     if not keep_partial:
         remove_path(partial)
     try:
-        yield partial
+        with full_disk_named(place):
+            yield partial
     except BaseException:
         if not keep_partial:
             remove_path(partial)

@@ -20,7 +20,7 @@ from expressome.errors import (
     ShapeError,
     first_few,
 )
-from expressome.outputs import staged_output
+from expressome.outputs import spare_room, staged_output
 from expressome.version import __version__
 
 __all__ = ["write_archs4"]
@@ -115,7 +115,11 @@ def write_archs4(  # noqa: PLR0913 - one file, everything it holds
     checked = _check_blocks(
         blocks, dtype, samples=samples.index, genes=genes.index, measured_groups=groups
     )
-    with staged_output(path, overwrite=overwrite) as partial, h5py.File(partial, "w") as file:
+    with (
+        staged_output(path, overwrite=overwrite) as partial,
+        h5py.File(partial, "w") as file,
+        spare_room(partial),
+    ):
         _write_info(file, info or {})
         _write_samples(file, samples, species)
         _write_genes(file, genes, level)

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from expressome.atlas.schema import SECTION, anndata_writer, create_root, to_storable
 from expressome.errors import ShapeError
-from expressome.outputs import staged_output
+from expressome.outputs import spare_room, staged_output
 from expressome.results import LabelMatrix, to_json
 
 __all__ = ["write_counts"]
@@ -86,17 +86,18 @@ def write_counts(  # noqa: PLR0913 - one file, everything it holds
             return
         opened = _start_h5ad(partial, tables)
         try:
-            dataset = opened.file["obs"].file.create_dataset(
-                "X",
-                shape=shape,
-                dtype=np.dtype(dtype),
-                chunks=tuple(min(a, b) for a, b in zip(_CHUNKS, shape, strict=True)),
-                compression="gzip",
-                compression_opts=4,
-                shuffle=True,
-            )
-            dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-            _fill(dataset, blocks, shape)
+            with spare_room(partial):
+                dataset = opened.file["obs"].file.create_dataset(
+                    "X",
+                    shape=shape,
+                    dtype=np.dtype(dtype),
+                    chunks=tuple(min(a, b) for a, b in zip(_CHUNKS, shape, strict=True)),
+                    compression="gzip",
+                    compression_opts=4,
+                    shuffle=True,
+                )
+                dataset.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+                _fill(dataset, blocks, shape)
         finally:
             opened.file.close()
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from expressome.atlas.schema import to_storable
 from expressome.errors import ShapeError
-from expressome.outputs import staged_output
+from expressome.outputs import check_room, staged_output
 from expressome.results import to_json
 
 __all__ = ["write_samples"]
@@ -70,4 +70,5 @@ def write_samples(
         uns={"expressome": to_json(notes)},
     )
     with staged_output(path, overwrite=overwrite) as partial:
+        check_room(partial, values.nbytes + 2**20)  # HDF5 can crash where a disk fills
         stored.write_h5ad(partial)

@@ -32,7 +32,13 @@ from expressome.atlas.shards import (
 )
 from expressome.errors import AtlasError, ExpressomeError, InvalidValueError
 from expressome.manifest import hash_file
-from expressome.outputs import check_output, partial_path, remove_path, replace_path
+from expressome.outputs import (
+    check_output,
+    full_disk_named,
+    partial_path,
+    remove_path,
+    replace_path,
+)
 from expressome.results import LabelMatrix, to_json
 
 __all__ = ["AtlasWriter", "create_atlas", "write_block"]
@@ -260,7 +266,7 @@ def create_atlas(
     place = check_output(path, overwrite=overwrite)
     folder = partial_path(place)
     folder.mkdir(exist_ok=True)
-    with _locked(folder, place):
+    with _locked(folder, place), full_disk_named(place):
         writer = AtlasWriter(folder, *shape, _finished(folder, key))
         if not writer.records:
             _empty(folder)
