@@ -10,10 +10,15 @@ from expressome.classification.calibration import (
     fit_temperature,
     fit_thresholds,
 )
-from expressome.classification.discriminant import fit_linear
+from expressome.classification.discriminant import fit_linear, share_evenly
 from expressome.classification.features import f_statistic, order_genes, rank_within_samples
 from expressome.classification.linear import LinearScores
-from expressome.classification.outliers import OutlierBound, bound_distance, fit_outlier_bound
+from expressome.classification.outliers import (
+    OutlierBound,
+    bound_distance,
+    fit_class_offsets,
+    fit_outlier_bound,
+)
 from expressome.classification.tuning import validation_pairs
 from expressome.errors import InvalidValueError, LabelWarning, ModelError, ShapeError
 
@@ -108,30 +113,55 @@ def test_five_percent_of_unseen_studies_lie_beyond_the_bound(rng):
     assert bound_distance([], []) == np.inf
 
 
-def test_a_new_class_is_far_and_a_known_one_shifted_along_the_scatter_is_near(rng):
-    values = rng.normal(0, 0.3, size=(400, 30)).astype(np.float32)
-    classes = np.repeat([0, 1], 200)
-    values[:200, :5] += 4
-    values[200:, 5:10] += 4
-    scatter = rng.normal(size=(1, 30)) * (np.arange(30) >= 15)
-    values += rng.normal(0, 3, size=(400, 1)) * scatter
-    near = fit_outlier_bound(values, classes, n_classes=2)
-    known = values[:50] + 6 * scatter
-    new = rng.normal(0, 0.3, size=(50, 30))
-    new[:, 10:15] += 4
+def studies_of_three_classes(rng, n_studies=12, n_each=5, n_genes=60):
+    """Draw classes with ten markers each, seen by studies that shift all genes."""
+    study = np.repeat(np.arange(n_studies), n_each)
+    classes = study % 3
+    values = rng.normal(0, 0.3, size=(len(study), n_genes))
+    values += rng.normal(0, 0.7, size=(n_studies, n_genes))[study]
+    for k in range(3):
+        values[classes == k, 10 * k : 10 * k + 10] += 4
+    return values.astype(np.float32), classes, study.astype(str).astype(object)
 
-    assert near.distance(known).max() < near.distance(new).min()
+
+def test_a_class_left_out_of_training_is_farther_than_unseen_studies_of_known_ones(rng):
+    values, classes, studies = studies_of_three_classes(rng)
+    is_known = classes < 2
+    near = fit_outlier_bound(values[is_known], classes[is_known], studies[is_known], n_classes=2)
+    others, their_classes, _ = studies_of_three_classes(rng)
+
+    distance = near.distance(others)
+
+    assert distance[their_classes < 2].max() < distance[their_classes == 2].min()
+
+
+def test_the_usual_distance_of_a_class_is_taken_off_without_the_study_itself(rng):
+    nearest, studies = np.repeat([0, 1], 40), np.repeat(np.arange(20), 4)
+    energies = rng.normal(0, 1, 80) + 10 * nearest
+
+    found = fit_class_offsets(energies, nearest, studies, n_classes=3)
+
+    assert found.offsets[1] - found.offsets[0] == pytest.approx(10 * 10 / 14, abs=0.5)
+    assert found.offsets[2] == 0
+    moved = energies.copy()
+    moved[studies == 19] += 100
+    again = fit_class_offsets(moved, nearest, studies, n_classes=3)
+    change = (again.adjusted - found.adjusted)[studies == 19]
+    np.testing.assert_allclose(change, 100, atol=1e-9)
 
 
 def test_outliers_survive_the_round_trip(rng):
-    values = rng.normal(size=(40, 6)).astype(np.float32)
-    found = fit_outlier_bound(values, np.repeat([0, 1], 20), n_classes=2)
+    values, classes, studies = studies_of_three_classes(rng)
+    found = fit_outlier_bound(values, classes, studies, n_classes=3)
 
     again = OutlierBound.from_parts(found.to_parts())
 
     np.testing.assert_array_equal(again.distance(values), found.distance(values))
+    parts = found.to_parts()
     with pytest.raises(ModelError, match="lacks bound"):
-        OutlierBound.from_parts({k: v for k, v in found.to_parts().items() if k != "bound"})
+        OutlierBound.from_parts({k: v for k, v in parts.items() if k != "bound"})
+    with pytest.raises(ModelError, match="has 2 offsets for 3 classes"):
+        OutlierBound.from_parts(parts | {"offsets": parts["offsets"][:2]})
 
 
 def test_linear_scores_equal_weighted_ridge_of_scikit_learn(rng):
@@ -147,6 +177,33 @@ def test_linear_scores_equal_weighted_ridge_of_scikit_learn(rng):
 
     np.testing.assert_allclose(found.weights, expected.coef_.T, atol=2e-5)
     np.testing.assert_allclose(found.intercepts, expected.intercept_, atol=2e-5)
+
+
+@pytest.mark.parametrize("n_genes", [8, 90])
+def test_study_differences_in_closed_form_equal_many_samples_moved_by_them(rng, n_genes):
+    values = rng.normal(size=(40, n_genes))
+    classes = np.repeat([0, 1], 20)
+    differences = rng.normal(size=(3, n_genes))
+    found = fit_linear(
+        values, classes, n_classes=2, penalty=0.5, differences=differences, strength=2.0
+    )
+    # An effect and its opposite on every sample: the mean stays, the scatter grows.
+    moves = 2.0 * np.concatenate([differences, -differences])
+    moved = ((values - found.centre) / found.scale)[None] + (moves / found.scale)[:, None]
+    expected = np.concatenate(list(moved))
+    shares = np.full(len(expected), 1 / len(expected))
+    one_hot = np.tile(np.eye(2)[classes], (6, 1))
+    centred = expected - shares @ expected
+    moments = (centred * shares[:, None]).T @ centred + 0.5 * np.eye(n_genes)
+    weights = np.linalg.solve(moments, (centred * shares[:, None]).T @ (one_hot - 0.5))
+
+    np.testing.assert_allclose(found.weights, weights, atol=2e-5)
+
+
+def test_every_study_of_a_class_weighs_the_same():
+    shares = share_evenly(np.array([0, 0, 0, 1, 1]), ["a", "a", "b", "b", "b"])
+
+    np.testing.assert_allclose(shares, [0.125, 0.125, 0.25, 0.25, 0.25])
 
 
 def test_linear_scores_refuse_other_genes_and_incomplete_parts(rng):

@@ -76,7 +76,7 @@ class TrainedModel:
         """Refuse parts that do not belong together."""
         n_genes, n_labels = len(self.genes), len(self.labels)
         is_sound = (
-            len(self.medians) == len(self.outliers.centre) == n_genes
+            len(self.medians) == self.outliers.n_genes == n_genes
             and len(self.thresholds) == self.classifier.label_sets.sets.shape[1] == n_labels
         )
         if not is_sound:

@@ -1,58 +1,60 @@
 """Recognise samples unlike anything in training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import eigh
 
 from expressome.classification.calibration import study_weights
+from expressome.classification.classifier import Settings, pose_linear_half, solve_linear_half
+from expressome.classification.linear import LinearScores
 from expressome.errors import ModelError
 
-__all__ = ["OutlierBound", "bound_distance", "fit_outlier_bound"]
+__all__ = [
+    "FALSE_FLAGS",
+    "OutlierBound",
+    "bound_distance",
+    "fit_class_offsets",
+    "fit_outlier_bound",
+]
 
-# Share of samples of unseen studies that may lie beyond the bound.
-_FALSE_FLAGS = 0.05
-
-
-# Axes along which samples of one class scatter most, and how far they are flattened:
-# scatter of this variance, in units of a standardised gene's, counts half.
-_N_AXES = 100
-_HALF_VARIANCE = 0.3
+# Share of samples of unseen studies that may be flagged although their label is known.
+FALSE_FLAGS = 0.05
+# A class's own distance counts as much as the common one when this many unseen studies tell it.
+_PRIOR_STUDIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class OutlierBound:
-    """How far a sample may lie from every class.
+    """How weakly a sample may resemble every class.
 
     Attributes
     ----------
-    centre, scale
-        Mean over classes and spread of each gene, shape (n_genes,).
-    axes
-        Directions in which samples of one class scatter, study effects among
-        them, orthonormal, shape (n_genes, n_axes).
-    flattening
-        Share of a sample's component along each axis that is taken away, shape
-        (n_axes,).
-    profiles
-        Standardised, flattened mean of each class, shape (n_classes, n_genes).
+    linear
+        Linear scores of the classes, with their own fixed penalty.
+    offsets
+        How much farther than usual samples of unseen studies lie from each class,
+        shape (n_classes,).
     bound
         Distance beyond which a sample is unlike training; infinite where
         nothing was there to set it.
     """
 
-    centre: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    axes: NDArray[np.float32]
-    flattening: NDArray[np.float32]
-    profiles: NDArray[np.float32]
+    linear: LinearScores
+    offsets: NDArray[np.float64]
     bound: float = np.inf
 
-    def distance(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Compute the squared distance to the nearest class, relative to the centre's.
+    @property
+    def n_genes(self) -> int:
+        """Genes that the values must have."""
+        return len(self.linear.centre)
+
+    def measure(
+        self, values: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Compute minus the log-sum of the exponential scores, and the nearest class.
 
         Parameters
         ----------
@@ -62,17 +64,35 @@ class OutlierBound:
         Returns
         -------
         ndarray
-            0 at a class, 1 where no class is nearer than the centre of all, shape
-            (n_samples,).
+            The energy, shape (n_samples,): low where a class has a high score.
+        ndarray
+            Class of the highest score, shape (n_samples,).
         """
-        flat = _flatten((values - self.centre) / self.scale, self.axes, self.flattening)
-        lengths = np.maximum((flat**2).sum(axis=1, dtype=np.float64), 1e-12)
-        nearer = 2 * flat @ self.profiles.T - (self.profiles**2).sum(axis=1)
-        return np.asarray(1 - nearer.max(axis=1) / lengths, dtype=np.float64)
+        logits = self.linear.to_logits(values)
+        highest = logits.max(axis=1)
+        summed = np.exp(logits - highest[:, None]).sum(axis=1)
+        return -(highest + np.log(summed)), logits.argmax(axis=1)
+
+    def distance(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Compute the energy, less what is usual for the nearest class.
+
+        Parameters
+        ----------
+        values
+            Shape (n_samples, n_genes), no NaN.
+
+        Returns
+        -------
+        ndarray
+            Shape (n_samples,); the larger, the less like training.
+        """
+        energy, nearest = self.measure(values)
+        return np.asarray(energy - self.offsets[nearest], dtype=np.float64)
 
     def to_parts(self) -> dict[str, NDArray[Any]]:
         """Give plain arrays that `from_parts` reads back."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        own = {"offsets": self.offsets, "bound": np.asarray(self.bound)}
+        return self.linear.to_parts() | own
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, NDArray[Any]]) -> "OutlierBound":
@@ -91,25 +111,33 @@ class OutlierBound:
         Raises
         ------
         ModelError
-            If an array is absent.
+            If an array is absent or of another shape.
         """
-        missing = [f.name for f in fields(cls) if f.name not in parts]
+        missing = [name for name in ("offsets", "bound") if name not in parts]
         if missing:
             msg = f"the outlier bound lacks {', '.join(missing)}; train the model again"
             raise ModelError(msg)
-        arrays: dict[str, Any] = {f.name: parts[f.name] for f in fields(cls)}
-        return cls(**(arrays | {"bound": float(arrays["bound"])}))
+        linear = LinearScores.from_parts(parts)
+        if parts["offsets"].shape != linear.intercepts.shape:
+            n_classes = len(linear.intercepts)
+            msg = f"the outlier bound has {len(parts['offsets'])} offsets for {n_classes} classes"
+            raise ModelError(msg)
+        return cls(linear, parts["offsets"], float(parts["bound"]))
 
 
-def bound_distance(distances: ArrayLike, studies: ArrayLike) -> float:
-    """Find the distance that 95% of samples of unseen studies stay within.
+def bound_distance(
+    distances: ArrayLike, studies: ArrayLike, *, false_flags: float = FALSE_FLAGS
+) -> float:
+    """Find the distance that all but a given share of samples of unseen studies stay within.
 
     Parameters
     ----------
     distances
-        Of samples whose study the profiles had not seen, shape (n_samples,).
+        Of samples whose study the fit had not seen, shape (n_samples,).
     studies
         Study of each; every study counts the same.
+    false_flags
+        Share that may lie beyond.
 
     Returns
     -------
@@ -126,81 +154,123 @@ def bound_distance(distances: ArrayLike, studies: ArrayLike) -> float:
         return float(np.inf)
     order = np.argsort(far)
     reached = np.cumsum(study_weights(studies)[order])
-    position = min(int(np.searchsorted(reached, 1 - _FALSE_FLAGS)), len(far) - 1)
+    position = min(int(np.searchsorted(reached, 1 - false_flags)), len(far) - 1)
     return float(far[order[position]])
 
 
-def _flatten(
-    standard: NDArray[np.floating], axes: NDArray[np.float32], flattening: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Take away part of each sample's components along the axes."""
-    standard = np.asarray(standard, np.float32)
-    return np.asarray(standard - (standard @ axes * flattening) @ axes.T, dtype=np.float32)
+@dataclass(frozen=True, slots=True)
+class ClassOffsets:
+    """What distance is usual for each class.
+
+    Attributes
+    ----------
+    offsets
+        To subtract, shape (n_classes,); 0 for a class no sample came near.
+    adjusted
+        The given distances less the offset that the other studies tell, shape
+        (n_samples,).
+    """
+
+    offsets: NDArray[np.float64]
+    adjusted: NDArray[np.float64] = field(repr=False)
+
+
+def fit_class_offsets(
+    energies: NDArray[np.float64],
+    nearest: NDArray[np.integer],
+    studies: ArrayLike,
+    *,
+    n_classes: int,
+) -> ClassOffsets:
+    """Learn how far samples of unseen studies usually lie from each class.
+
+    Cell lines lie near their class in every study, tissues of many kinds far: one
+    bound for all would flag the latter and miss what resembles the former. The
+    offset of a class is the sum over its studies of (mean - median of all), over
+    their number plus 4, so that a class of few studies keeps the common bound.
+
+    Parameters
+    ----------
+    energies
+        From `OutlierBound.measure`, of samples of unseen studies, shape (n_samples,).
+    nearest
+        Nearest class of each, shape (n_samples,).
+    studies
+        Study of each, shape (n_samples,).
+    n_classes
+        Number of classes.
+
+    Returns
+    -------
+    ClassOffsets
+        Offsets, and distances from which a bound may be taken: each adjusted by
+        the other studies alone.
+
+    Examples
+    --------
+    >>> found = fit_class_offsets(
+    ...     np.array([0.0, 0.0, 6.0, 6.0]), np.array([0, 0, 1, 1]), list("abcd"), n_classes=2
+    ... )
+    >>> found.offsets.tolist(), found.adjusted.round(1).tolist()
+    ([-1.0, 1.0], [0.6, 0.6, 5.4, 5.4])
+    """
+    if len(energies) == 0:
+        return ClassOffsets(np.zeros(n_classes), energies)
+    _, study = np.unique(np.asarray(studies, dtype=str), return_inverse=True)
+    n_studies = int(study.max()) + 1
+    cells, cell, sizes = np.unique(
+        np.asarray(nearest, np.int64) * n_studies + study, return_inverse=True, return_counts=True
+    )
+    excess = np.bincount(cell, energies) / sizes - np.median(energies)
+    owner = cells // n_studies
+    total = np.bincount(owner, excess, minlength=n_classes)
+    number = np.bincount(owner, minlength=n_classes)
+    others = (total[owner] - excess) / (number[owner] - 1 + _PRIOR_STUDIES)
+    return ClassOffsets(total / (number + _PRIOR_STUDIES), energies - others[cell])
 
 
 def fit_outlier_bound(
-    values: NDArray[np.floating], classes: NDArray[np.integer], *, n_classes: int
+    values: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    studies: NDArray[np.object_],
+    *,
+    n_classes: int,
+    known: Any = None,  # noqa: ANN401 - what `EffectFunctions.learn` gives
 ) -> OutlierBound:
-    """Measure where the classes lie; the bound itself comes from unseen studies.
-
-    Distances are Mahalanobis-like: directions in which samples of one class
-    scatter count less, by 1 / (1 + variance / 0.3), so that a new study is not
-    taken for a new tissue.
+    """Fit the scores that distances come from; offsets and bound need unseen studies.
 
     Parameters
     ----------
     values
-        Training samples, shape (n_samples, n_genes), no NaN; with samples of
-        invented studies among them the axes hold study effects.
+        Prepared training samples, shape (n_samples, n_genes), no NaN.
     classes
         Class of each sample, shape (n_samples,).
+    studies
+        Study of each sample, shape (n_samples,).
     n_classes
         Number of classes, of which some may have no sample.
+    known
+        Study effects with ``differences``, which the scores discount: a new study
+        must not be taken for a new tissue. None for none.
 
     Returns
     -------
     OutlierBound
-        With an infinite bound; see `bound_distance`.
+        With offsets of 0 and an infinite bound.
 
     References
     ----------
-    Lee et al. 2018, arXiv:1807.03888 (Mahalanobis distance to the nearest class;
-    here relative to the centre's and with a shrunken covariance).
+    Liu et al. 2020, arXiv:2010.03759 (the energy score; here of linear scores, and
+    relative to what is usual for the nearest class).
 
     Examples
     --------
-    >>> values = np.array([[0.0, 5.0], [5.0, 0.0]])
-    >>> near = fit_outlier_bound(values, np.array([0, 1]), n_classes=2)
-    >>> near.distance(np.array([[0.0, 5.0], [9.0, 9.0]])).round(2).tolist()
-    [0.0, 1.15]
+    >>> values = np.array([[0, 9, 0], [0, 8, 0], [9, 0, 0], [8, 0, 0]], np.float32)
+    >>> studies = np.array(["a", "b", "a", "b"], object)
+    >>> near = fit_outlier_bound(values, np.array([0, 0, 1, 1]), studies, n_classes=2)
+    >>> known, new = near.distance(np.array([[0, 8.5, 0], [4.2, 4.2, 0]]))
+    >>> bool(known < new)
+    True
     """
-    sizes = np.bincount(classes, minlength=n_classes)
-    means = np.zeros((n_classes, values.shape[1]))
-    np.add.at(means, classes, values)
-    means /= np.maximum(sizes, 1)[:, None]
-    centre = means[sizes > 0].mean(axis=0)
-    spread = values.std(axis=0, dtype=np.float64)
-    scale = spread + max(0.1 * float(spread.mean()), 1e-6)
-    scatter = ((values - means[classes]) / scale).astype(np.float32)
-    axes, variances = _main_axes(scatter)
-    flattening = (1 - np.sqrt(_HALF_VARIANCE / (variances + _HALF_VARIANCE))).astype(np.float32)
-    standard = (means[sizes > 0] - centre) / scale
-    return OutlierBound(
-        centre.astype(np.float32),
-        scale.astype(np.float32),
-        axes,
-        flattening,
-        _flatten(standard, axes, flattening),
-    )
-
-
-def _main_axes(
-    scatter: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Give the directions of largest scatter and the variance along each."""
-    n_samples, n_genes = scatter.shape
-    n_axes = min(_N_AXES, n_genes, n_samples)
-    moments = (scatter.T @ scatter).astype(np.float64) / max(1, n_samples)
-    span = (n_genes - n_axes, n_genes - 1)
-    variances, axes = eigh(moments, subset_by_index=span)
-    return axes.astype(np.float32), np.maximum(variances, 0)
+    problem = pose_linear_half(values, classes, studies, n_classes=n_classes, known=known)
+    return OutlierBound(solve_linear_half(problem, Settings()), np.zeros(n_classes))

@@ -31,7 +31,7 @@ __all__ = ["FitOptions", "Samples", "choose_settings", "validation_pairs"]
 _MARGIN = 0.01
 # With fewer validation studies, folds over all non-test studies decide instead.
 _MIN_VALIDATION_STUDIES = 5
-_N_FOLDS = 8
+_N_FOLDS = 5
 # The forest always has a say: what it votes holds where effects are not linear.
 _LINEAR_SHARES = (0.0, 0.25, 0.5, 0.75)
 _PENALTIES = (0.3, 1.0, 3.0)
@@ -39,6 +39,7 @@ _LINEAR_STRENGTHS = (0.0, 1.0, 2.0)
 # Strength and lowest weight of the forest's invented samples, beside the default.
 _EFFECTS_TRIED = ((2.0, 0.7), (1.0, 0.5))
 _N_TREES_TRIED = 30
+_N_PER_LABEL_TRIED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def validation_pairs(
     -------
     list of tuple
         The stored split where it has 5 or more validation studies, else up to
-        8 folds by study over all samples outside the test part; empty where
+        5 folds by study over all samples outside the test part; empty where
         there is only one study.
     """
     train, validation = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "validation")
@@ -358,8 +359,9 @@ def _vote_forest(
 ) -> NDArray[np.float64]:
     """Grow a small forest on one side of a pair and let it answer the other."""
     train, held = (samples.take(rows) for rows in pair)
-    n_trees = min(settings.n_trees, _N_TREES_TRIED)
-    classifier, medians = train.fit(replace(settings, linear_share=0.0, n_trees=n_trees), options)
+    n_trees, n_rows = min(settings.n_trees, _N_TREES_TRIED), _N_PER_LABEL_TRIED
+    small = replace(settings, linear_share=0.0, n_trees=n_trees, n_per_label=n_rows)
+    classifier, medians = train.fit(small, options)
     values = prepare_values(
         held.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
     )

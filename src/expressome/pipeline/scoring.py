@@ -12,11 +12,11 @@ from expressome.classification.calibration import (
     apply_temperature,
     fit_confidence_bound,
     fit_thresholds,
+    study_weights,
 )
 from expressome.classification.classifier import (
     Classifier,
     Settings,
-    extend_rows,
     prepare_values,
 )
 from expressome.classification.evaluation import LabelTree, Origins, score_answers
@@ -27,9 +27,12 @@ from expressome.classification.importance import (
 )
 from expressome.classification.label_maps import LabelMaps, choose_calibration
 from expressome.classification.label_sets import LabelSets, fit_label_sets, specific_labels
+from expressome.classification.model import choose_labels
 from expressome.classification.outliers import (
+    FALSE_FLAGS,
     OutlierBound,
     bound_distance,
+    fit_class_offsets,
     fit_outlier_bound,
 )
 from expressome.classification.scores import score_labels
@@ -39,8 +42,6 @@ from expressome.errors import LabelWarning, StudyWarning, first_few
 __all__ = ["Calibrated", "calibrate", "score_test"]
 
 _N_TREES_PLAIN = 100
-# Invented samples per label from which the scatter within classes is measured.
-_N_SCATTERED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,10 @@ class Calibrated:
     lowest_confidence
         Below it a sample is unknown.
     farthest
-        Distance that 95% of the samples of unseen studies stay within.
+        Distance that nearly all samples of unseen studies stay within, so that with
+        those below all thresholds 5% of them are flagged.
+    offsets
+        Distance that is usual for each label set.
     scores
         As `score_answers` gives them, of the calibration samples; None without.
     label_maps
@@ -71,6 +75,7 @@ class Calibrated:
     thresholds: NDArray[np.float64]
     lowest_confidence: float
     farthest: float
+    offsets: NDArray[np.float64]
     scores: dict[str, Any] | None
     label_maps: LabelMaps | None = None
     choice: dict[str, Any] = field(default_factory=dict)
@@ -84,27 +89,22 @@ class Calibrated:
         self, samples: Samples, settings: Settings, options: FitOptions
     ) -> OutlierBound:
         """Measure where the classes of these samples lie, with the calibrated bound."""
-        return replace(_class_profiles(samples, settings, options), bound=self.farthest)
+        found = _class_scores(samples, settings, options)
+        return replace(found, offsets=self.offsets, bound=self.farthest)
 
 
-def _class_profiles(samples: Samples, settings: Settings, options: FitOptions) -> OutlierBound:
-    """Measure where classes lie and how their samples scatter, over invented studies too."""
+def _class_scores(samples: Samples, settings: Settings, options: FitOptions) -> OutlierBound:
+    """Fit the scores that tell how much a sample resembles the classes."""
     chosen = samples.values[:, : settings.n_genes]
     values = prepare_values(chosen, training_medians(chosen), use_ranks=settings.use_ranks)
     label_sets, classes = fit_label_sets(samples.labels)
+    known = None
     if options.effects is not None and settings.study_effects:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StudyWarning)
-            values, classes = extend_rows(
-                values,
-                classes,
-                samples.studies,
-                label_sets=label_sets,
-                extend=options.effects.extend,
-                n_per_label=_N_SCATTERED,
-                rng=np.random.default_rng([options.seed, 5]),
-            )
-    return fit_outlier_bound(values, classes, n_classes=len(label_sets.sets))
+            known = options.effects.learn(values, samples.labels, samples.studies)
+    n_sets = len(label_sets.sets)
+    return fit_outlier_bound(values, classes, samples.studies, n_classes=n_sets, known=known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ class _Unseen:
 
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float64]
-    distances: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    nearest: NDArray[np.int64]
     importance: Importance | None
 
 
@@ -126,7 +127,7 @@ def _predict_unseen(
     label_sets: LabelSets,
 ) -> _Unseen:
     """Fit on each pair's training samples and answer its held-out samples."""
-    rows, probabilities, distances, importance = [], [], [], []
+    rows, probabilities, energies, nearest, importance = [], [], [], [], []
     rng = np.random.default_rng([options.seed, 6])
     number = {tuple(np.flatnonzero(held)): c for c, held in enumerate(label_sets.sets)}
     for train, held in pairs:
@@ -137,14 +138,16 @@ def _predict_unseen(
         )
         own = classifier.predict_sets(values)
         aligned = np.zeros((len(held), len(label_sets.sets)))
-        for c, labels_of in enumerate(classifier.label_sets.sets):
-            target = number.get(tuple(np.flatnonzero(labels_of)))
-            if target is not None:
+        # Rare sets may be classes here and not in the whole: then the first stands for them.
+        targets = [number.get(tuple(np.flatnonzero(s)), -1) for s in classifier.label_sets.sets]
+        for c, target in enumerate(targets):
+            if target >= 0:
                 aligned[:, target] += own[:, c]
-        profiles = _class_profiles(part, settings, options)
+        energy, own_nearest = _class_scores(part, settings, options).measure(values)
         rows.append(held)
         probabilities.append(aligned / np.maximum(aligned.sum(axis=1, keepdims=True), 1e-12))
-        distances.append(profiles.distance(values))
+        energies.append(energy)
+        nearest.append(np.maximum(np.asarray(targets)[own_nearest], 0))
         importance.append(
             measure_importance(
                 classifier, values, samples.labels[held], studies=samples.studies[held], rng=rng
@@ -153,7 +156,8 @@ def _predict_unseen(
     return _Unseen(
         np.concatenate(rows),
         np.concatenate(probabilities),
-        np.concatenate(distances),
+        np.concatenate(energies),
+        np.concatenate(nearest),
         merge_importance(importance),
     )
 
@@ -196,7 +200,8 @@ def calibrate(
             "not calibrated and thresholds are 0.5; add studies"
         )
         warnings.warn(msg, LabelWarning, stacklevel=3)
-        return Calibrated(1.0, np.full(samples.labels.shape[1], 0.5), 0.0, np.inf, None)
+        n_sets, n_labels = label_sets.sets.shape
+        return Calibrated(1.0, np.full(n_labels, 0.5), 0.0, np.inf, np.zeros(n_sets), None)
     unseen = _predict_unseen(
         samples, pairs, settings=settings, options=options, label_sets=label_sets
     )
@@ -224,7 +229,18 @@ def calibrate(
         bound = fit_confidence_bound(
             by_label[rows, best], is_right, studies, max_error=max_error
         ).bound
-    farthest = bound_distance(unseen.distances[is_learned], studies[is_learned])
+    found = fit_class_offsets(
+        unseen.energies[is_learned],
+        unseen.nearest[is_learned],
+        studies[is_learned],
+        n_classes=len(label_sets.sets),
+    )
+    is_silent = ~choose_labels(by_label[is_learned], thresholds, tree.parents).any(axis=1)
+    # Both flags together may be wrong in 5%, but distance always has half of that.
+    allowed = FALSE_FLAGS - float(study_weights(studies[is_learned])[is_silent].sum())
+    farthest = bound_distance(
+        found.adjusted, studies[is_learned], false_flags=max(FALSE_FLAGS / 2, allowed)
+    )
     scores = score_answers(
         labels,
         Origins(studies),
@@ -239,6 +255,7 @@ def calibrate(
         thresholds,
         bound,
         farthest,
+        found.offsets,
         scores,
         label_maps=label_maps,
         choice=choice,
