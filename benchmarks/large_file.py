@@ -92,8 +92,8 @@ class Compendium:
         self.log_mean = (base + tissues).astype(np.float32)
         self.log_depth = rng.normal(0, 0.6, n_samples).astype(np.float32)
 
-    def draw(self, start):
-        """Counts of up to 200 samples and the compressed chunks that hold them."""
+    def draw_counts(self, start):
+        """Counts of up to 200 samples, in an array of 200, and how many there are."""
         stop = min(start + CHUNK, self.n_samples)
         counts = np.zeros((CHUNK, self.n_genes), np.uint32)
         held, effect = -1, None
@@ -106,13 +106,18 @@ class Compendium:
             draw_sample(
                 log_mean, np.float32(0.4), self.seed * 2**32 + i + 1, NORMAL, counts[i - start]
             )
+        return counts, stop - start
+
+    def draw(self, start):
+        """Compressed chunks of up to 200 samples, and their reads."""
+        counts, n_drawn = self.draw_counts(start)
         chunks = []
         for g in range(0, self.n_genes, CHUNK):
             chunk = np.zeros((CHUNK, CHUNK), np.uint32)
             part = counts[:, g : g + CHUNK].T
             chunk[: len(part)] = part
             chunks.append(isal_zlib.compress(chunk.tobytes(), LEVEL))
-        depth = counts[: stop - start].sum(axis=1, dtype=np.float64)
+        depth = counts[:n_drawn].sum(axis=1, dtype=np.float64)
         return start, chunks, depth
 
     def write(self, path, *, n_threads=2):
