@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 WORKERS ?= 2
 DEMO ?= demo
 
-.PHONY: install demo test check marked format docs clean
+.PHONY: install demo test check marked faults fuzz format docs clean
 
 install: $(VENV)/.installed
 
@@ -28,6 +28,14 @@ test: install
 # The tests that the default run leaves out.
 marked: install
 	$(BIN)/python -m pytest -n $(WORKERS) -m "(slow or memory) and not network and not gpu"
+
+# Kills at twenty moments of each command, full disks, damage: about half an hour.
+faults: install
+	EXPRESSOME_FAULT_MOMENTS=20 $(BIN)/python -m pytest -n $(WORKERS) -m slow tests/faults
+
+# Ten thousand spoilt files for each parser: an hour or more.
+fuzz: install
+	EXPRESSOME_FUZZ_CASES=10000 $(BIN)/python -m pytest -n $(WORKERS) -m slow tests/fuzz
 
 check: install
 	$(BIN)/ruff format --check src tests benchmarks scripts
