@@ -72,6 +72,15 @@ def test_samples_and_series_add_up_and_conditions_narrow_down(compendium):
         ("submission_date>=2019-05-15", [0, 1, 3]),
         ("submission_date<2019-01-01", [2]),
         ("submission_date=2019-06-01", [1]),
+        ("submission_date=2019", [0, 1]),
+        ("submission_date!=2019", [2, 3]),
+        ("submission_date<=2019-05", [0, 2]),
+        ("submission_date>2019-05", [1, 3]),
+        ("submission_date=2018-12..2019-05-15", [0, 2]),
+        ("submission_date=2019..2020", [0, 1, 3]),
+        ("submission_date=2019-13", None),
+        ("aligned_reads=2e6..4e6", [1, 2, 3]),
+        ("title=1..2", []),
         ("alignedreads>many", None),
         ("alignedreads", None),
         ("=3", None),
@@ -79,8 +88,9 @@ def test_samples_and_series_add_up_and_conditions_narrow_down(compendium):
     ],
 )
 def test_conditions_compare_text_numbers_and_dates(compendium, condition, positions):
-    if positions is None:
-        with pytest.raises(InvalidValueError):
+    if not positions:
+        error = InvalidValueError if positions is None else EmptySelectionError
+        with pytest.raises(error):
             select_samples(compendium, conditions=[condition])
     else:
         choice = select_samples(compendium, conditions=[condition])

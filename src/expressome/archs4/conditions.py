@@ -28,6 +28,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 _CONDITION = re.compile(r"\s*([^<>=!~]+?)\s*(>=|<=|!=|==|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
 _ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _YEAR = re.compile(r"\d{4}")
+_RANGE = re.compile(r"(\S+?)\s*\.\.\s*(\S+)")
 _SERIES_FIELDS = {"series", *CANONICAL_FIELDS["series"]}
 
 
@@ -96,7 +97,8 @@ def parse_condition(text: str) -> Condition:
     ----------
     text
         Field, operator (``= != < <= > >= ~``), value. Dates are written
-        ``2019-05-31``, or ``2019-05`` for the first of the month.
+        ``2019-05-31``; ``2019-05`` and ``2019`` stand for all days of the month or
+        year. ``FIRST..LAST`` after ``=`` is a range of dates or numbers, both ends in it.
 
     Returns
     -------
@@ -161,11 +163,12 @@ def _compare(values: NDArray[Any], condition: Condition) -> NDArray[np.bool_]:
     if condition.operator == "~":
         return _holds_pattern(values, condition)
     compare = _OPERATORS[condition.operator]
-    is_year = _YEAR.fullmatch(condition.value) and "date" in condition.field.lower()
-    if is_year or _ISO_DATE.fullmatch(condition.value):
-        # GEO writes "May 15 2019"; what is no date meets no condition.
-        dates = pd.to_datetime(pd.Series(values, dtype=object), errors="coerce", format="mixed")
-        return np.asarray(compare(dates, _to_date(condition)) & dates.notna())
+    span = _RANGE.fullmatch(condition.value) if condition.operator == "=" else None
+    if span and (_is_date(span[1], condition.field) or values.dtype.kind in "iufb"):
+        ends = Condition(condition.field, ">=", span[1]), Condition(condition.field, "<=", span[2])
+        return _compare(values, ends[0]) & _compare(values, ends[1])
+    if _is_date(condition.value, condition.field):
+        return _compare_dates(values, condition)
     if condition.field.lower() in _SERIES_FIELDS and condition.operator in {"=", "!="}:
         names = np.array([condition.value in series_ids(text) for text in values], np.bool_)
         return names if condition.operator == "=" else ~names
@@ -180,13 +183,31 @@ def _compare(values: NDArray[Any], condition: Condition) -> NDArray[np.bool_]:
     return np.asarray(compare(values.astype(object), condition.value), dtype=np.bool_)
 
 
-def _to_date(condition: Condition) -> pd.Timestamp:
-    """Read the date of a condition."""
-    date = pd.to_datetime(condition.value, errors="coerce")
-    if pd.isna(date):
+def _is_date(text: str, field: str) -> bool:
+    """Tell a date; four digits are a year where the field holds dates."""
+    is_year = _YEAR.fullmatch(text) and "date" in field.lower()
+    return bool(is_year or _ISO_DATE.fullmatch(text))
+
+
+def _compare_dates(values: NDArray[Any], condition: Condition) -> NDArray[np.bool_]:
+    """Compare with the days of a date, month or year; what is no date meets no condition."""
+    try:
+        span = pd.Period(condition.value)
+    except ValueError:
         msg = f"{condition.value!r} in {condition} is no date; write it as 2019-05-31"
-        raise InvalidValueError(msg)
-    return date
+        raise InvalidValueError(msg) from None
+    # GEO writes "May 15 2019".
+    dates = pd.to_datetime(pd.Series(values, dtype=object), errors="coerce", format="mixed")
+    is_before, is_after = dates < span.start_time, dates > span.end_time
+    is_met = {
+        "=": ~is_before & ~is_after,
+        "!=": is_before | is_after,
+        "<": is_before,
+        "<=": ~is_after,
+        ">": is_after,
+        ">=": ~is_before,
+    }[condition.operator]
+    return np.asarray(is_met & dates.notna())
 
 
 def _holds_pattern(values: NDArray[Any], condition: Condition) -> NDArray[np.bool_]:
