@@ -276,6 +276,13 @@ def _ask(place: str, headers: Mapping[str, str]) -> tuple[_Line, http.client.HTT
     ours = {"User-Agent": f"expressome/{__version__}", "Accept-Encoding": "identity"}
     try:
         return _send(place, {**ours, **headers})
+    except ssl.SSLCertVerificationError as error:
+        # Another try would meet the same certificate.
+        msg = (
+            f"the server of {place} cannot prove who it is ({error.verify_message}); check the "
+            "address, or name the certificates to trust in SSL_CERT_FILE"
+        )
+        raise RemoteError(msg) from error
     except _PASSING_ERRORS as error:
         raise PassingFailure(str(error) or type(error).__name__) from error
 
