@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 import pytest
+from tests.support.build import make_archs4
 
 import expressome
 from expressome.engine import Resources
 from expressome.manifest import create_manifest
 from expressome.metering import RunMeter, current_meter, meter_run, meter_stage, metered
 from expressome.results import to_json
-from tests.support.build import make_archs4
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts per process")
 

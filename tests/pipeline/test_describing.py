@@ -362,7 +362,7 @@ def test_atlas_that_is_neither_labelled_nor_measured_has_a_page(folder, tmp_path
 
     summary = report(tmp_path / "bare.zarr", out=tmp_path / "r.html")
 
-    assert summary.figures["sections"] == ["samples", "normalization"]
+    assert summary.figures["sections"] == ["samples", "normalization", "batch"]
     assert "doi:10.1093/bioinformatics/19.2.185" not in (tmp_path / "r.html").read_text()
 
 

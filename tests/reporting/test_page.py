@@ -79,6 +79,7 @@ def test_every_section_has_its_heading_and_its_place_in_the_contents(page):
     assert keys == [
         "data",
         "normalisation",
+        "batch",
         "genes",
         "classification",
         "predictions",
@@ -95,7 +96,7 @@ def test_every_figure_has_a_caption_and_a_text_alternative(page):
     reader = read(page)
     plots = [a for a in reader.named("div") if a.get("class") == "plot"]
 
-    assert len(plots) == len(reader.named("figure")) == len(reader.named("figcaption")) == 23
+    assert len(plots) == len(reader.named("figure")) == len(reader.named("figcaption")) == 24
     assert all(plot["role"] == "img" for plot in plots)
     assert all(len(plot["aria-label"]) > 40 for plot in plots)
     assert all(re.search(r"\d", plot["aria-label"]) for plot in plots)
@@ -114,7 +115,7 @@ def test_every_figure_carries_its_plot_and_its_data(page):
 def test_every_table_has_a_caption_and_headed_columns(page):
     reader = read(page)
 
-    assert len(reader.named("table")) == len(reader.named("caption")) == 8
+    assert len(reader.named("table")) == len(reader.named("caption")) == 9
     assert all(a["scope"] == "col" for a in reader.named("th"))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from expressome.reporting.content import (
+    BatchEffects,
     Classification,
     Density,
     Genes,
@@ -31,6 +32,24 @@ def make_names(n_labels):
 def make_histogram(values, bins=40):
     counts, edges = np.histogram(values, bins)
     return Histogram(edges, counts.astype(float))
+
+
+def make_batch(rng):
+    variance = np.sort(rng.dirichlet(np.ones(30)))[::-1][:10]
+    shares = rng.dirichlet([5, 2, 1], 10)
+    table = pd.DataFrame(
+        {
+            "variance": variance,
+            "study": np.minimum(shares[:, 0] + shares[:, 1], 1),
+            "label": shares[:, 0],
+            "study_within_label": shares[:, 1],
+            "residual": shares[:, 2],
+            "depth": rng.uniform(0, 0.2, 10),
+        },
+        index=pd.RangeIndex(1, 11, name="component"),
+    )
+    overall = {name: float(table[name].mean()) for name in table.columns[1:]}
+    return BatchEffects(table, overall, 500, 60, 1000, has_labels=True)
 
 
 def make_samples(rng, n_samples, n_labels):
@@ -292,6 +311,7 @@ def make_content(rng, *, n_samples=600, n_labels=24, n_genes=1500, parts=True, s
         **common,
         simulated=simulated,
         normalization=make_normalization(rng),
+        batch=make_batch(rng),
         genes=make_genes(rng, n_genes, names),
         classification=make_classification(rng, names),
         predictions=make_predictions(rng, n_samples // 3, names),

@@ -14,6 +14,7 @@ from expressome.atlas import Atlas, open_atlas
 from expressome.engine import Resources
 from expressome.manifest import ARCHS4_CITATION, create_manifest
 from expressome.outputs import check_input, check_output, staged_output
+from expressome.pipeline.batch_measuring import measure_batch
 from expressome.pipeline.gathering import (
     gather_classification,
     gather_predictions,
@@ -21,6 +22,7 @@ from expressome.pipeline.gathering import (
     read_synthetic,
     tabulate_fidelity,
 )
+from expressome.pipeline.harmonizing import compare_texts
 from expressome.pipeline.mapping import (
     Excerpt,
     SamplePlane,
@@ -30,7 +32,7 @@ from expressome.pipeline.mapping import (
     read_excerpt,
 )
 from expressome.pipeline.tallying import tally_genes, tally_normalization, tally_samples
-from expressome.reporting.content import ReportContent, Samples, Synthetic
+from expressome.reporting.content import Predictions, ReportContent, Samples, Synthetic
 from expressome.reporting.page import render_page
 from expressome.reporting.palette import CATEGORIES
 from expressome.results import Summary
@@ -101,7 +103,8 @@ def report(
     Returns
     -------
     Summary
-        Path, size in bytes, sections shown, whether the data are simulated.
+        Path, size in bytes, sections shown, whether the data are simulated, shares of the
+        variance that label, study and depth explain (``batch``).
 
     Raises
     ------
@@ -137,12 +140,13 @@ def report(
         "bytes": out.stat().st_size,
         "sections": _name_sections(content),
         "simulated": content.simulated,
+        "batch": None if content.batch is None else content.batch.overall,
     }
     return Summary("report", figures, manifest)
 
 
 def _name_sections(content: ReportContent) -> list[str]:
-    optional = ("normalization", "genes", "classification", "predictions", "synthetic")
+    optional = ("normalization", "batch", "genes", "classification", "predictions", "synthetic")
     return ["samples", *(name for name in optional if getattr(content, name) is not None)]
 
 
@@ -176,7 +180,7 @@ def collect_content(
         classification = gather_classification(read_model_json(model, "metrics.json"))
         described = read_model_json(model, "model.json")
         manifests["model"] = described.get("manifest", described)
-    predicted = None if predictions is None else gather_predictions(predictions)
+    predicted = None if predictions is None else _add_texts(atlas, predictions)
     excerpt = read_excerpt(atlas, resources=resources)
     plane = fit_plane(excerpt, seed=resources.seed)
     made = None
@@ -190,6 +194,7 @@ def collect_content(
         samples=_place_samples(tally_samples(atlas, _state_facts(atlas)), atlas, excerpt, plane),
         simulated=simulated,
         normalization=tally_normalization(atlas, excerpt.length_effect(atlas.var)),
+        batch=measure_batch(atlas, excerpt, resources=resources),
         genes=tally_genes(atlas, excerpt.markers),
         classification=classification,
         predictions=predicted,
@@ -198,6 +203,20 @@ def collect_content(
         citations=_choose_citations(
             atlas, simulated=simulated, has_model=model is not None, synthetic=made
         ),
+    )
+
+
+def _add_texts(atlas: Atlas, path: Path) -> Predictions:
+    """Set what texts suggest beside what the model says."""
+    predicted = gather_predictions(path)
+    found = compare_texts(atlas, path)
+    if found is None or not found.n_compared:
+        return predicted
+    return dataclasses.replace(
+        predicted,
+        agreement=found.per_label,
+        n_compared=found.n_compared,
+        n_agree=found.n_agree,
     )
 
 

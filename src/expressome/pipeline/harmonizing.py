@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 from expressome.annotation.harmonization import ATTRIBUTES, harmonize_texts
 from expressome.annotation.multihot import read_labels
 from expressome.annotation.suggestions import (
+    Agreement,
     compare_with_labels,
     compare_with_predictions,
     suggest_labels,
 )
 from expressome.archs4.reader import open_archs4
-from expressome.atlas import open_atlas
+from expressome.atlas import Atlas, open_atlas
 from expressome.engine import Resources
 from expressome.errors import FileFormatError, MissingFieldError
 from expressome.manifest import create_manifest
@@ -26,7 +27,7 @@ from expressome.pipeline.inspection import tell_kind
 from expressome.reference.vocabulary import fold_name, load_vocabulary
 from expressome.results import LabelMatrix, Summary, to_json
 
-__all__ = ["harmonize", "read_metadata", "read_texts", "suggest_for_unlabelled"]
+__all__ = ["compare_texts", "harmonize", "read_metadata", "read_texts", "suggest_for_unlabelled"]
 
 _TEXTS = ("title", "source", "characteristics")
 _FORMATS = (".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
@@ -220,6 +221,33 @@ def suggest_for_unlabelled(
     labelled = labels.samples[labels.is_labelled]
     figures = _describe_suggestions(suggestions, metadata, labels)
     return suggestions[~suggestions["sample"].isin(labelled)].reset_index(drop=True), figures
+
+
+def compare_texts(atlas: Atlas, predictions: Path) -> Agreement | None:
+    """Measure how often the texts of an atlas and the predictions for it agree.
+
+    Parameters
+    ----------
+    atlas
+        Its texts and labels.
+    predictions
+        What `predict` wrote.
+
+    Returns
+    -------
+    Agreement or None
+        None if the atlas holds no texts or no labels, or the predictions lack a column.
+    """
+    names = [name for name in _TEXTS if name in atlas.obs.columns]
+    answers = pd.read_parquet(predictions)
+    if not names or not atlas.labels.n_labels or not {"sample", "label", "unknown"} <= {*answers}:
+        return None
+    texts = atlas.obs.loc[atlas.obs.index.isin(answers["sample"]), names]
+    species = str(atlas.description.get("species", "human"))
+    metadata = read_metadata(texts, species=species)
+    return compare_with_predictions(
+        suggest_labels(metadata, atlas.labels.labels, fold=fold_name), answers
+    )
 
 
 def _describe_suggestions(

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 __all__ = [
+    "BatchEffects",
     "Classification",
     "Density",
     "Genes",
@@ -165,6 +166,34 @@ class Normalization:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchEffects:
+    """How much of the variance after normalisation is study, label and depth.
+
+    Attributes
+    ----------
+    table
+        One row per principal component, index ``component`` from 1; columns ``variance``
+        (share of the total), ``study``, ``label``, ``study_within_label``, ``residual`` and
+        ``depth``: shares of the component, NaN where they cannot be told.
+    overall
+        The same shares, averaged over the components by their variance.
+    n_samples, n_studies
+        Samples analysed (those with a label, if there are any) and their studies.
+    n_genes
+        Genes the components were taken from.
+    has_labels
+        Whether label and study could be told apart.
+    """
+
+    table: pd.DataFrame
+    overall: Mapping[str, float]
+    n_samples: int
+    n_studies: int
+    n_genes: int
+    has_labels: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Genes:
     """How informative the genes are.
 
@@ -239,6 +268,11 @@ class Predictions:
         Calibrated probability of the label named, same bins.
     reasons
         Why samples are unknown, samples per reason.
+    agreement
+        One row per label that texts suggest, columns ``n_compared`` and ``n_agree``: how
+        often text and expression say the same; None where no text was compared.
+    n_compared, n_agree
+        The same over all samples.
     """
 
     n_samples: int
@@ -247,6 +281,9 @@ class Predictions:
     confidence_known: Histogram
     confidence_unknown: Histogram
     reasons: Mapping[str, int] = field(default_factory=dict)
+    agreement: pd.DataFrame | None = None
+    n_compared: int = 0
+    n_agree: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +345,7 @@ class ReportContent:
     samples: Samples
     simulated: bool = False
     normalization: Normalization | None = None
+    batch: BatchEffects | None = None
     genes: Genes | None = None
     classification: Classification | None = None
     predictions: Predictions | None = None

@@ -12,6 +12,7 @@ from expressome.reporting.figures.frame import Figure, load_plotly
 from expressome.reporting.palette import DARK
 from expressome.reporting.section import Section, list_tiles
 from expressome.reporting.sections import (
+    build_batch,
     build_classification,
     build_data,
     build_genes,
@@ -37,11 +38,12 @@ def build_sections(content: ReportContent) -> list[Section]:
     Returns
     -------
     list of Section
-        Always the same eight; one without content says how to get it.
+        Always the same nine; one without content says how to get it.
     """
     return [
         build_data(content.samples),
         build_normalization(content.normalization),
+        build_batch(content.batch),
         build_genes(content.genes),
         build_classification(content.classification),
         build_predictions(content.predictions),

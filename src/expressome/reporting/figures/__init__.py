@@ -1,5 +1,6 @@
 """Figures: functions that take a part of the content and return a plotly figure."""
 
+from expressome.reporting.figures.batch import draw_variance_shares
 from expressome.reporting.figures.classification import (
     draw_confusion,
     draw_label_scores,
@@ -51,4 +52,5 @@ __all__ = [
     "draw_synthetic_plane",
     "draw_target",
     "draw_training",
+    "draw_variance_shares",
 ]

@@ -1,9 +1,12 @@
 """The section on predictions for samples without labels."""
 
+import pandas as pd
+
 from expressome.reporting import figures
 from expressome.reporting.content import Predictions
 from expressome.reporting.figures.frame import Figure, histogram_table
 from expressome.reporting.section import Section, share
+from expressome.reporting.tables import Column, Table
 
 __all__ = ["build_predictions"]
 
@@ -35,6 +38,9 @@ def build_predictions(part: Predictions | None) -> Section:
         "called unknown": f"{part.n_unknown:,} ({share(part.n_unknown, part.n_samples)})",
     }
     facts |= {f"unknown: {reason}": f"{n:,} samples" for reason, n in part.reasons.items()}
+    if part.n_compared:
+        agreed = f"{part.n_agree:,} of {part.n_compared:,} ({share(part.n_agree, part.n_compared)})"
+        facts["text and expression agree"] = agreed
     made = []
     if len(part.counts):
         top = part.counts.iloc[0]
@@ -63,4 +69,24 @@ def build_predictions(part: Predictions | None) -> Section:
             table,
         )
     )
-    return Section("predictions", title, lead, facts=facts, figures=tuple(made))
+    tables = () if part.agreement is None else (_agreement(part.agreement),)
+    return Section("predictions", title, lead, facts=facts, figures=tuple(made), tables=tables)
+
+
+def _agreement(table: pd.DataFrame) -> Table:
+    """List how often the model confirms what the samples' texts suggest."""
+    shown = table.assign(share=table["n_agree"] / table["n_compared"]).reset_index(names="label")
+    columns = (
+        Column(
+            "label",
+            "suggested by text",
+            "text",
+            "Label that title, source or characteristics suggest.",
+        ),
+        Column(
+            "n_compared", "samples", "integer", "Samples with that suggestion that are not unknown."
+        ),
+        Column("n_agree", "same prediction", "integer", "Of these, the model names it too."),
+        Column("share", "share", "score", "Share of the samples where both agree."),
+    )
+    return Table("text-agreement", "Labels that texts suggest, and the model", columns, shown)
