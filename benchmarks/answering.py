@@ -1,0 +1,191 @@
+"""When the classifier answers, is it right; and does it know what it does not know?
+
+    python benchmarks/answering.py --unknown        tissues left out of training
+    python benchmarks/answering.py --max-error      the error bound over many splits
+    python benchmarks/answering.py --missing        accuracy against missing genes
+
+All on simulated compendia (not real data). `--unknown` and `--missing` run the commands with
+their defaults. `--max-error` splits one compendium by study again and again, with a smaller
+forest and fewer genes than `train` takes, to save time.
+"""
+
+import argparse
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from expressome.atlas import open_atlas
+from expressome.augmentation.study_effects import extend_training, fit_study_effects
+from expressome.classification.classifier import EffectFunctions, Settings, prepare_values
+from expressome.classification.evaluation import LabelTree
+from expressome.classification.folds import fold_pairs
+from expressome.classification.label_sets import specific_labels
+from expressome.classification.model import parent_columns
+from expressome.classification.tuning import FitOptions, Samples
+from expressome.engine import Resources
+from expressome.pipeline.annotating import annotate
+from expressome.pipeline.gene_ranking import rank_genes
+from expressome.pipeline.label_reading import read_labelled
+from expressome.pipeline.normalizing import normalize
+from expressome.pipeline.predicting import load_model, predict
+from expressome.pipeline.scoring import calibrate
+from expressome.pipeline.training import train
+from expressome.simulation.compendium import simulate_compendium
+
+TISSUES = ("liver", "colon", "lung", "heart", "skin", "kidney", "breast", "testis")
+
+
+def build_atlas(folder, lists):
+    """Annotate and normalise the compendium with these label lists."""
+    lists.to_csv(folder / "labels.tsv", sep="\t", index=False)
+    annotate(folder / "c.h5", [folder / "labels.tsv"], out=folder / "l.parquet", overwrite=True)
+    normalize(folder / "c.h5", labels=folder / "l.parquet", out=folder / "a.zarr", overwrite=True)
+
+
+def run_unknown(folder, tissues, resources):
+    """Leave one tissue after the other out of the lists; see which samples are flagged."""
+    simulated = simulate_compendium(folder / "c.h5", seed=resources.seed)
+    truth, lists = simulated.truth, simulated.labels
+    found = {}
+    for tissue in tissues:
+        build_atlas(folder, lists[lists["label"] != tissue])
+        train(folder / "a.zarr", out=folder / "m", overwrite=True, resources=resources)
+        predict(folder / "m", folder / "a.zarr", out=folder / "p.parquet", overwrite=True)
+        answers = pd.read_parquet(folder / "p.parquet").set_index("sample")
+        seen = truth.loc[~truth.index.isin(answers.index), "study"].unique()
+        asked = answers.join(truth, rsuffix="_true")
+        new = asked[asked["label_true"] == tissue]
+        # Known labels, in studies of which training saw nothing.
+        known = asked[(asked["label_true"] != tissue) & ~asked["study"].isin(seen)]
+        false = known.groupby("study")["unknown"].mean()
+        found[tissue] = (new["unknown"].mean(), false.mean())
+        print(
+            f"{tissue:16s} flagged {new['unknown'].mean():.2f} of {len(new)}; false flags "
+            f"{false.mean():.3f} (mean over {len(false)} studies, {len(known)} samples)",
+            flush=True,
+        )
+    flagged, false = np.mean(list(found.values()), axis=0)
+    print(f"mean over {len(found)} tissues: flagged {flagged:.2f}, false flags {false:.3f}")
+
+
+def run_max_error(folder, n_splits, resources, max_error=0.05):
+    """Split by study; bound the error on one side, count errors on the other."""
+    simulated = simulate_compendium(folder / "c.h5", seed=resources.seed)
+    build_atlas(folder, simulated.labels)
+    atlas = open_atlas(folder / "a.zarr")
+    labelled = read_labelled(atlas)
+    genes = rank_genes(
+        atlas, labelled.rows, order="variance", labels=labelled.labels, resources=resources
+    )[:1000]
+    samples = Samples(atlas.read(labelled.rows, genes), labelled.labels, labelled.studies)
+    settings = Settings(n_genes=len(genes), n_trees=30, n_per_label=30)
+    errors, answered, promised = [], [], []
+    for split in range(n_splits):
+        options = FitOptions(
+            EffectFunctions(fit_study_effects, extend_training), split, resources.n_workers
+        )
+        error, share, low = split_once(samples, labelled, settings, options, max_error)
+        errors.append(error)
+        answered.append(share)
+        promised.append(low)
+        print(f"split {split}: error {error:.3f}, answered {share:.2f}", flush=True)
+    margin = 2 * np.std(errors, ddof=1) / np.sqrt(n_splits)
+    print(
+        f"{n_splits} splits, --max-error {max_error}: mean error among answered "
+        f"{np.mean(errors):.4f} (2 standard errors {margin:.4f}), "
+        f"answered {np.mean(answered):.2f}, "
+        f"promised {np.mean(promised):.3f}"
+    )
+
+
+def split_once(samples, labelled, settings, options, max_error):
+    """Calibrate and fit on 70% of the studies, answer the others; mean over studies."""
+    rng = np.random.default_rng([options.seed, 70])
+    names = np.unique(samples.studies.astype(str))
+    held = set(rng.choice(names, len(names) * 3 // 10, replace=False))
+    is_held = np.array([str(name) in held for name in samples.studies])
+    known, unseen = samples.take(~is_held), samples.take(is_held)
+    tree = LabelTree(
+        [str(key) for key in labelled.table.index],
+        parent_columns(labelled.table),
+        np.asarray(known.labels.sum(axis=0)).ravel(),
+    )
+    rows = np.arange(len(known.studies))
+    pairs = fold_pairs(rows, known.labels, known.studies, seed=options.seed)
+    calibrated = calibrate(
+        known, pairs, settings=settings, options=options, tree=tree, max_error=max_error
+    )
+    plain, medians = known.fit(settings, options)
+    classifier = calibrated.calibrate(plain)
+    sets = classifier.predict_sets(prepare_values(unseen.values, medians))
+    best = specific_labels(classifier.label_sets, tree.parents, tree.sizes)[sets.argmax(axis=1)]
+    at = np.arange(len(best))
+    is_right = unseen.labels.toarray().astype(bool)[at, best]
+    is_answered = classifier.to_labels(sets)[at, best] >= calibrated.lowest_confidence
+    table = (
+        pd.DataFrame(
+            {
+                "study": unseen.studies.astype(str),
+                "answered": is_answered,
+                "wrong": is_answered & ~is_right,
+            }
+        )
+        .groupby("study")
+        .sum()
+    )
+    error = (table["wrong"] / table["answered"].clip(lower=1)).mean()
+    return error, is_answered.mean(), calibrated.choice["error_bound"]["promised"]
+
+
+def run_missing(folder, resources):
+    """Take genes away from unlabelled samples of studies training never saw."""
+    simulated = simulate_compendium(folder / "c.h5", seed=resources.seed)
+    build_atlas(folder, simulated.labels)
+    train(folder / "a.zarr", out=folder / "m", overwrite=True, resources=resources)
+    model = load_model(folder / "m")
+    from expressome.archs4.reader import open_archs4
+
+    truth = simulated.truth
+    seen = truth.loc[~truth.index.isin(simulated.unlabelled), "study"].unique()
+    chosen = truth[~truth["study"].isin(seen)]
+    compendium = open_archs4(folder / "c.h5")
+    counts = compendium.counts(samples=list(chosen.index))
+    table = pd.DataFrame(counts.T, index=compendium.genes.index, columns=chosen.index)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(table))
+    print(f"{len(chosen)} samples of {chosen['study'].nunique()} unseen studies")
+    for share in (0.0, 0.1, 0.2, 0.3, 0.4, 0.49):
+        kept = np.sort(order[: round(len(table) * (1 - share))])
+        answers = model.predict(table.iloc[kept], resources=resources)
+        is_right = answers["label"].to_numpy() == chosen["label"].to_numpy()
+        print(
+            f"{share:.0%} of genes missing: {is_right.mean():.3f} right, "
+            f"{answers['unknown'].mean():.2f} unknown",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--unknown", action="store_true")
+    parser.add_argument("--max-error", action="store_true")
+    parser.add_argument("--missing", action="store_true")
+    parser.add_argument("--tissues", nargs="+", default=TISSUES)
+    parser.add_argument("--splits", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    run_resources = Resources(workers=asked.workers, seed=asked.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for wanted, run in (
+            (asked.missing, lambda place: run_missing(place, run_resources)),
+            (asked.max_error, lambda place: run_max_error(place, asked.splits, run_resources)),
+            (asked.unknown, lambda place: run_unknown(place, asked.tissues, run_resources)),
+        ):
+            if wanted:
+                with tempfile.TemporaryDirectory() as created:
+                    run(Path(created))
