@@ -16,6 +16,7 @@ _HOME = {
     "load_target": "expressome.normalization.quantile",
     "save_target": "expressome.normalization.quantile",
     "QuantileNormalizer": "expressome.normalization.estimator",
+    "normalize_anndata": "expressome.pipeline.anndata_normalizing",
     "mean_cosine": "expressome.metrics.similarity",
     "signal": "expressome.metrics.signal",
     "LabelMatrix": "expressome.results",

@@ -11,7 +11,8 @@ from scipy import sparse
 from expressome.atlas import Atlas
 from expressome.classification.label_sets import close_labels
 from expressome.classification.model import parent_columns
-from expressome.errors import AtlasError, LabelError, LabelWarning, SelectionError, first_few
+from expressome.errors import AtlasError, LabelError, LabelWarning, LeftOutWarning, first_few
+from expressome.pipeline.label_splitting import tell_synthetic
 
 __all__ = ["LabelledSamples", "read_labelled"]
 
@@ -77,13 +78,14 @@ def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
     if needs_split and "split" not in obs:
         msg = f"{atlas.path.name} stores no split; normalize the file again with labels"
         raise AtlasError(msg)
-    synthetic = obs["synthetic"].to_numpy()[rows].astype(bool) if "synthetic" in obs else None
-    if synthetic is not None and synthetic.any():
-        msg = (
-            f"{int(synthetic.sum())} of {len(rows)} labelled samples are synthetic; train on an "
-            "atlas of real samples"
+    is_synthetic = tell_synthetic(obs)[rows]
+    if is_synthetic.any():
+        text = (
+            f"{int(is_synthetic.sum())} of {len(rows)} labelled samples are synthetic and are left "
+            "out: models are fitted and scored on real samples"
         )
-        raise SelectionError(msg)
+        warnings.warn(text, LeftOutWarning, stacklevel=3)
+        rows = rows[~is_synthetic]
     own = labels.matrix[rows]
     closed = close_labels(own, parent_columns(labels.labels))
     n_implied = int(closed.sum() - own.sum())
