@@ -296,6 +296,26 @@ def test_a_file_with_ids_alone_is_searchable(tmp_path):
     assert open_catalogue(open_archs4(path)).match("GSM8").tolist() == [1]
 
 
+def test_without_characteristics_the_other_short_texts_are_searched(tmp_path):
+    samples = pd.DataFrame(
+        {
+            "series": ["GSE1", "GSE1", "GSE2"],
+            "tissue": ["liver", "", "brain"],
+            "cell_line": ["", "HepG2", ""],
+            "age": [3.0, 4.0, 5.0],
+            "protocol": ["was frozen " * 60] * 3,
+        },
+        index=["GSM7", "GSM8", "GSM9"],
+    )
+    catalogue = open_catalogue(open_archs4(make_archs4(tmp_path / "x.h5", samples=samples)))
+
+    found = [catalogue.match(query).tolist() for query in ("liver", "hepg2", "tissue", "frozen")]
+
+    assert found == [[0], [1], [0, 2], []]
+    texts = catalogue.describe(np.array([2, 1, 0]))["characteristics"].tolist()
+    assert texts == ["tissue: brain", "cell_line: HepG2", "tissue: liver"]
+
+
 KILLED = """
 import os, signal, sys
 from expressome.archs4 import indexing

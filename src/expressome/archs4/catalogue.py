@@ -28,7 +28,7 @@ __all__ = ["Catalogue", "Ranking", "find_catalogue", "open_catalogue"]
 
 _SUFFIX = ".catalogue.sqlite"
 # Raised when the form of the index changes: indexes of another version are built anew.
-_FORM = 1
+_FORM = 2
 _N_PIECES, _PIECE_BYTES = 16, 2**16
 # What the system says of a folder where one may not write.
 _UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})

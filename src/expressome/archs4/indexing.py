@@ -141,6 +141,8 @@ def _fill(database: sqlite3.Connection, compendium: Compendium, progress: Progre
     with open_file(compendium.path) as file:
         stored = sample_datasets(file, layout)
         sources = [_find_source(stored, name) for name in SEARCHED_FIELDS[1:]]
+        if sources[-1] is None:
+            sources[-1] = _find_others(stored)
         ids = compendium.sample_ids
         for start in range(0, len(ids), _ROWS_AT_ONCE):
             span = slice(start, min(start + _ROWS_AT_ONCE, len(ids)))
@@ -162,10 +164,26 @@ def _find_source(stored: dict[str, Any], name: str) -> Any:  # noqa: ANN401
     return next((stored[old] for old in CANONICAL_FIELDS[name] if old in stored), None)
 
 
-def _read_texts(dataset: Any, span: slice) -> list[str]:  # noqa: ANN401
-    """Read a slice of a field; empty where there is no such field."""
-    if dataset is None:
+def _find_others(stored: dict[str, Any]) -> dict[str, Any]:
+    """Find what tells of samples in a file without characteristics: its other short texts."""
+    known = {old for names in CANONICAL_FIELDS.values() for old in names}
+    return {
+        name: dataset
+        for name, dataset in stored.items()
+        if name not in known and dataset.dtype.kind not in "iufb" and not _is_long(dataset)
+    }
+
+
+def _read_texts(source: Any, span: slice) -> list[str]:  # noqa: ANN401
+    """Read a slice of a field, or of several as GEO joins them; empty where there is none."""
+    if source is None:
         return [""] * (span.stop - span.start)
+    if isinstance(source, dict):
+        columns = [_read_texts(dataset, span) for dataset in source.values()]
+        pairs = (zip(source, texts, strict=True) for texts in zip(*columns, strict=True))
+        joined = [",".join(f"{name}: {text}" for name, text in row if text) for row in pairs]
+        return joined if columns else _read_texts(None, span)
+    dataset = source
     texts: list[str] = decode_text(np.asarray(dataset[span])).tolist()
     return texts
 

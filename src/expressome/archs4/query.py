@@ -75,8 +75,9 @@ def to_fts5(query: str) -> str:
             raise _explain(query, "a quotation mark is left open")
         if kind == "field" and match["field"].lower() not in FIELD_NAMES:
             known = ", ".join(SEARCHED_FIELDS)
-            msg = f"{match['field']!r} is no searched field ({known})"
-            raise _explain(query, f'{msg}; quote it as "{match[0].strip()}..." if it is text')
+            name = match["field"]
+            msg = f"{name!r} is no searched field ({known}); pass where='{name}=...' to ask it"
+            raise _explain(query, f'{msg}, or quote it as "{match[0].strip()}..." if it is text')
         if kind == "word" and match["word"] in _OPERATORS:
             _add_operator(parts, match["word"], query)
             continue
