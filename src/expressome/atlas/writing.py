@@ -282,9 +282,15 @@ def create_atlas(
         except (ExpressomeError, KeyboardInterrupt):
             remove_path(folder)
             raise
-        for hidden in folder.glob(".*"):
-            remove_path(hidden)
+        _remove_hidden(folder)
         replace_path(folder, place)
+
+
+def _remove_hidden(folder: Path) -> None:
+    """Remove what a finished atlas does not hold, such as blocks cut short by a kill."""
+    for pattern in (".*", *(f"{array}/c/*/.*" for array in ARRAYS)):
+        for hidden in folder.glob(pattern):
+            remove_path(hidden)
 
 
 def _finished(folder: Path, key: str) -> dict[int, Record]:
