@@ -19,6 +19,7 @@ from expressome.explorer.server import serve
 from expressome.pipeline.exploring import AtlasFacts
 from expressome.pipeline.gene_exploring import GeneHit, GenePage
 from expressome.pipeline.map_exploring import MapPicture
+from expressome.pipeline.reason_exploring import SampleReasons
 from expressome.pipeline.sample_exploring import SampleHits, SamplePage
 from expressome.pipeline.upload_exploring import UploadAnswer
 
@@ -28,6 +29,7 @@ QUESTIONS = {
     "/api/genes/{gene}": GenePage,
     "/api/samples?label=liver": SampleHits,
     "/api/samples/GSM60": SamplePage,
+    "/api/samples/GSM60/reasons": SampleReasons,
     "/api/map?color=study": MapPicture,
 }
 
@@ -54,6 +56,7 @@ def test_every_question_is_in_the_description(client):
         "/api/genes/{name}",
         "/api/samples",
         "/api/samples/{name}",
+        "/api/samples/{name}/reasons",
         "/api/map",
         "/api/uploads",
         "/api/uploads/{token}",

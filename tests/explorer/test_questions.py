@@ -15,6 +15,7 @@ from expressome.pipeline.gene_exploring import describe_gene, find_genes
 from expressome.pipeline.gene_sketching import LOWEST_SIMILARITY, GeneSketch
 from expressome.pipeline.map_exploring import MapBox, draw_map
 from expressome.pipeline.placing import open_map
+from expressome.pipeline.reason_exploring import explain_sample
 from expressome.pipeline.sample_exploring import describe_sample, find_samples
 from expressome.pipeline.upload_exploring import answer_upload
 
@@ -184,6 +185,24 @@ def test_answers_for_all_samples_are_those_of_each_sample(view):
         assert one.label == kept["label"]
         assert one.confidence == pytest.approx(kept["confidence"])
         assert one.reason == kept["reason"]
+
+
+def test_markers_speak_for_the_label_of_a_sample(view):
+    reasons = explain_sample(view, "GSM60")
+
+    markers = set(view.atlas.var.index[40:60])
+    assert reasons.label == "liver"
+    assert reasons.genes_for[0].gene in markers
+    effects = [one.log_odds for one in reasons.genes_for]
+    assert effects == sorted(effects, reverse=True)
+    assert all(one.log_odds < 0 for one in reasons.genes_against)
+
+
+def test_reasons_without_a_model_are_refused(view):
+    bare = dataclasses.replace(view, model=None, predictions=None)
+
+    with pytest.raises(AtlasError, match="reasons need a model"):
+        explain_sample(bare, "GSM60")
 
 
 def test_an_unknown_sample_is_refused(view):

@@ -24,6 +24,7 @@ from expressome.explorer.uploads import AnswerStore, TooLargeError, make_folder,
 from expressome.pipeline.exploring import AtlasFacts, AtlasView, palette, shared_asset
 from expressome.pipeline.gene_exploring import GeneHit, GenePage, describe_gene, find_genes
 from expressome.pipeline.map_exploring import MapBox, MapPicture, draw_map
+from expressome.pipeline.reason_exploring import SampleReasons, explain_sample
 from expressome.pipeline.sample_exploring import (
     SampleHits,
     SamplePage,
@@ -173,6 +174,15 @@ def _add_questions(app: FastAPI, view: AtlasView) -> None:
     )
     def sample(name: _Name) -> Response:
         return _Json(describe_sample(view, name))
+
+    @app.get(
+        "/api/samples/{name}/reasons",
+        response_model=SampleReasons,
+        summary="Why the model gives a sample its label",
+        tags=["samples"],
+    )
+    def reasons(name: _Name) -> Response:
+        return _Json(explain_sample(view, name))
 
     @app.get("/api/map", response_model=MapPicture, summary="The map of samples", tags=["map"])
     def plane(

@@ -1,5 +1,5 @@
 // Samples: search, and the page of one.
-import { ask, chips, count, facts, figure, h, labelUrl, plural, sampleUrl, table } from "./parts.js";
+import { ask, chips, count, facts, figure, geneUrl, h, labelUrl, plural, sampleUrl, table } from "./parts.js";
 import { mapPlot, mapText, mapTsv } from "./places.js";
 
 const N_AT_ONCE = 200;
@@ -66,6 +66,29 @@ export function answerCard(prediction, { level = "h2", note = null } = {}) {
       h("dd", {}, h("progress", { max: 1, value: one.probability, "aria-label": `Probability of ${one.label}` }), h("span", { class: "number" }, one.probability.toFixed(3)))))));
 }
 
+// Genes for and against the label: a second or two of work, so only when asked for.
+function reasonsCard(sample) {
+  const place = h("div", { class: "stack" });
+  const effects = (id, caption, genes) => genes.length ? table(id, caption, [
+    { title: "gene", value: (one) => one.symbol, link: (one) => geneUrl(one.gene) },
+    { title: "effect", kind: "score", value: (one) => one.log_odds, explanation: "Change of the label's log odds against the gene at its training median, all others as they are." },
+    { title: "value", kind: "number", value: (one) => one.value, explanation: "In this sample, on the model's scale." },
+    { title: "median", kind: "number", value: (one) => one.training_median, explanation: "Over the training samples." },
+  ], genes) : h("p", { class: "absent" }, `${caption}: none.`);
+  const button = h("button", { type: "button", class: "action", onclick: async () => {
+    button.disabled = true;
+    button.textContent = "Asking the model ...";
+    try {
+      const found = await ask(`/api/samples/${encodeURIComponent(sample)}/reasons`);
+      button.remove();
+      place.replaceChildren(effects("genes-for", `Genes that speak for ${found.label}`, found.genes_for), effects("genes-against", `Genes that speak against ${found.label}`, found.genes_against));
+    } catch (error) {
+      place.replaceChildren(h("p", { class: "error", role: "alert" }, error.message));
+    }
+  } }, "Which genes speak for it?");
+  return h("div", { class: "stack" }, h("p", {}, button), place);
+}
+
 export async function smallMap(marks, text, title = "Place on the map") {
   const picture = await ask("/api/map?color=label").catch(() => null);
   if (!picture) return null;
@@ -96,6 +119,7 @@ export async function showSample({ parts }) {
           map, sampleTable("nearest", "Nearest samples", sample.nearest, [distanceColumn])),
         h("div", { class: "stack" },
           answerCard(sample.prediction, { note: seen }),
+          sample.prediction ? reasonsCard(sample.sample) : null,
           h("div", { class: "card" }, h("h2", {}, "What is known of it"),
             facts(Object.entries(NAMES).filter(([name]) => name in sample.fields && sample.fields[name] !== null && sample.fields[name] !== "")
               .map(([name, title]) => [title, link(name, sample.fields[name])])),
