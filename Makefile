@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 WORKERS ?= 2
 DEMO ?= demo
 
-.PHONY: install demo test check marked faults fuzz format docs clean
+.PHONY: install demo test check marked faults fuzz format docs environments clean
 
 install: $(VENV)/.installed
 
@@ -51,6 +51,11 @@ format: install
 # The site, built offline; a warning is an error.
 docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+# The wheel in a clean environment per extra; make environments EXTRAS=none does one.
+EXTRAS ?= none fast report explore cluster accel gan
+environments: install
+	$(BIN)/python -m scripts.check_environments --extras $(EXTRAS)
 
 clean:
 	rm -rf $(VENV) $(DEMO) dist build docs/generated .mypy_cache .ruff_cache .pytest_cache
