@@ -153,9 +153,9 @@ def _add_projected(  # noqa: PLR0917 - compiled functions take positions only
     for g in range(rows.shape[0]):
         sums[:] = 0
         for j in range(n_rows[g]):
-            row = projected[rows[g, j]]
+            i = np.uint32(rows[g, j])  # without a sign there is no wrap-around to check
             for b in range(n_buckets + 1):
-                sums[b] += row[b]
+                sums[b] += projected[i, b]
         energy = 0.0
         for b in range(n_buckets):
             energy += sums[b] * sums[b]
