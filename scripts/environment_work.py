@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 # Extra -> a library that only this extra brings.
@@ -90,6 +91,7 @@ def check_extras(extra, folder, atlas, resources):
     import dataclasses
 
     import expressome
+    from expressome.explorer.server import serve
 
     page, synthetic = folder / "r.html", folder / "s.h5ad"
     label = expressome.open_atlas(atlas).labels.keys[0]
@@ -106,6 +108,10 @@ def check_extras(extra, folder, atlas, resources):
             call()
         else:
             refuse(name, call)
+    if extra == "explore":
+        import_module("expressome.explorer.app")
+    else:
+        refuse("explore", lambda: serve(atlas, port=0))
 
 
 def check_command(folder):

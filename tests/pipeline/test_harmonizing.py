@@ -1,5 +1,6 @@
 import json
 
+import anndata
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -114,3 +115,29 @@ def test_a_file_without_texts_is_refused(tmp_path):
 
     with pytest.raises(MissingFieldError, match="holds none of the sample fields title, source"):
         expressome.harmonize(path, out=tmp_path / "m.tsv")
+
+
+def test_an_extract_takes_the_columns_along_when_asked(path, tmp_path):
+    call("extract", path, "--samples", "GSM3,GSM4", "--harmonize", "--out", tmp_path / "y.h5ad")
+    call("extract", path, "--samples", "GSM3", "--out", tmp_path / "plain.h5ad")
+
+    obs = anndata.read_h5ad(tmp_path / "y.h5ad").obs
+    assert obs.loc["GSM3", ["harmonized_tissue", "harmonized_sex"]].tolist() == ["brain", "female"]
+    assert obs.loc["GSM4", "harmonized_cell_line_source"] == "characteristics_ch1: cell line"
+    assert obs.loc["GSM3", "characteristics"] == "tissue: brain,Sex: F"
+    assert {"study", "series"} <= set(obs.columns)
+    plain = anndata.read_h5ad(tmp_path / "plain.h5ad").obs
+    assert not [name for name in plain.columns if name.startswith("harmonized_")]
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".h5"])
+def test_other_formats_take_them_along_too(path, tmp_path, ending):
+    out = tmp_path / f"y{ending}"
+
+    call("extract", path, "--harmonize", "--out", out)
+
+    if ending == ".h5":
+        samples = expressome.open_archs4(out).samples
+    else:
+        samples = pd.read_csv(next(tmp_path.glob("y*samples*")), sep="\t", index_col=0)
+    assert samples.loc["GSM1", "harmonized_tissue"] == "liver"

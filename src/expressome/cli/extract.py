@@ -54,6 +54,11 @@ DUPLICATES = ("keep", "sum", "first", "error")
     type=click.FloatRange(0, 1),
     help="Share of the samples that is enough.",
 )
+@click.option(
+    "--harmonize",
+    is_flag=True,
+    help="Add sex, age, disease, tissue, ... as read from the samples' texts.",
+)
 @out_option("New .h5ad, .zarr, .parquet, .tsv.gz, .tsv or (smaller ARCHS4 file) .h5.")
 @overwrite_option
 @resource_options

@@ -24,6 +24,7 @@ from expressome.outputs import check_output
 from expressome.pipeline.choosing import choose_samples, report_choice
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_keying import Duplicates, GeneKeys, GenesBy, key_genes
+from expressome.pipeline.harmonizing import read_metadata
 from expressome.pipeline.label_gathering import open_labels
 from expressome.results import LabelMatrix, Summary, to_json
 from expressome.tables.writing import companion_paths, write_table
@@ -82,6 +83,7 @@ def extract(
     duplicates: Duplicates = "keep",
     min_reads: int | None = None,
     min_fraction: float | None = None,
+    harmonize: bool = False,
     overwrite: bool = False,
     resources: Resources | None = None,
 ) -> Summary:
@@ -121,6 +123,9 @@ def extract(
     min_fraction
         What is enough: this share of the chosen samples that measured the gene, and
         at least one; 0 if only `min_reads` is given.
+    harmonize
+        Whether the samples get columns ``harmonized_*``: sex, age, disease, tissue, cell
+        line, treatment as read from their texts, with source and confidence.
     overwrite
         Whether an existing output may be replaced once the new one is complete.
     resources
@@ -196,11 +201,15 @@ def extract(
         "duplicates": duplicates,
         "min_reads": min_reads,
         "min_fraction": min_fraction,
+        "harmonize": harmonize,
     }
     inputs = [path for path in (file, labels) if path is not None]
     manifest = create_manifest("extract", inputs=inputs, parameters=parameters, seed=resources.seed)
     fields = read_sample_fields(compendium, choice.positions)
     own = None if annotated is None else _pick_labels(annotated, fields.index)
+    if harmonize:
+        metadata = read_metadata(fields, species=compendium.species, resources=resources)
+        fields = fields.join(metadata.add_prefix("harmonized_"))
     if own is not None:
         fields = fields.assign(labels=_join_labels(own))
     work = _Extract(compendium, choice, fields, genes, own, manifest)
