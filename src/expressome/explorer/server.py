@@ -71,7 +71,14 @@ def serve(
     listening = _listen(host, port)
     app = create_app(view, hosts=allowed_hosts(host), allows_addresses=not is_loopback(host))
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off"
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="off",
+        # Longer than people think between two questions: their browser's connection stays.
+        timeout_keep_alive=75,
     )
     shown = f"[{host}]" if ":" in host else host
     with listening:

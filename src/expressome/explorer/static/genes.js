@@ -104,7 +104,7 @@ export async function showGene({ parts, query }) {
 export function setUpSearch(go) {
   const input = document.getElementById("gene-search");
   const list = document.getElementById("gene-list");
-  let hits = [], chosen = -1, asked = 0;
+  let hits = [], chosen = -1, asked = 0, answered = "";
 
   function close() {
     list.hidden = true;
@@ -130,6 +130,7 @@ export function setUpSearch(go) {
     const found = words ? await ask(`/api/genes?${new URLSearchParams({ q: words, limit: 12 })}`).catch(() => []) : [];
     if (number !== asked) return;
     hits = found;
+    answered = words;
     list.replaceChildren(...hits.map((hit, k) => h("li", { role: "option", id: `gene-option-${k}`, "aria-selected": "false", onmousedown: (event) => { event.preventDefault(); open(hit.gene); } },
       hit.symbol, h("span", {}, hit.gene === hit.symbol ? "" : hit.gene))));
     list.hidden = !hits.length;
@@ -146,9 +147,11 @@ export function setUpSearch(go) {
       if (hits.length) mark((chosen + (event.key === "ArrowDown" ? 1 : -1) + hits.length) % hits.length);
     } else if (event.key === "Escape") close();
   });
-  document.getElementById("find").addEventListener("submit", (event) => {
+  document.getElementById("find").addEventListener("submit", async (event) => {
     event.preventDefault();
     const name = input.value.trim();
+    // Whoever types fast means what is written, not what was found for its beginning.
+    if (answered !== name) await look();
     if (name) open(hits[Math.max(chosen, 0)]?.gene ?? name);
   });
 }
