@@ -178,9 +178,12 @@ def train(
         np.asarray(labelled.labels.sum(axis=0)).ravel(),
         labelled.table["kind"].astype(str).tolist(),
     )
+    resources.progress("calibrate", 0, 1)
     calibrated = calibrate(
         samples, pairs, settings=settings, options=options, tree=tree, max_error=max_error
     )
+    resources.progress("calibrate", 1, 1)
+    resources.progress("score test studies", 0, 1)
     metrics = score_test(
         samples,
         labelled.parts,
@@ -190,9 +193,11 @@ def train(
         tree=tree,
         reads=labelled.reads,
     )
+    resources.progress("score test studies", 1, 1)
     metrics["calibration"] = calibrated.choice
     metrics |= _describe_choice(opened, labelled, settings, trials, pairs=pairs, refit=refit)
     metrics["settings"]["augmentation"] = augmentation.to_plain()
+    resources.progress("fit the final model", 0, 1)
     model = _fit_shipped(
         opened,
         labelled,
@@ -204,6 +209,7 @@ def train(
         refit=refit,
         metrics=metrics,
     )
+    resources.progress("fit the final model", 1, 1)
     manifest = create_manifest(
         "train",
         inputs=[opened.path],
