@@ -1,11 +1,12 @@
 """A forest of plain arrays answers as scikit-learn's."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from expressome.classification.forest import Forest, fit_forest, to_forest
+from expressome.classification.forest import Forest, fit_forest, merge_forests, to_forest
 from expressome.errors import ModelError, ShapeError
 
 
@@ -104,3 +105,54 @@ def test_an_incomplete_forest_names_what_is_missing(samples):
 
     with pytest.raises(ModelError, match="the forest lacks thresholds"):
         Forest.from_parts(parts)
+
+
+def test_joined_forests_answer_their_mean(rng):
+    values = rng.normal(size=(60, 5)).astype(np.float32)
+    classes = rng.integers(0, 3, 60)
+    one, two = (
+        fit_forest(values, classes, n_classes=3, seed=seed, n_trees=n)
+        for seed, n in ((0, 10), (1, 30))
+    )
+
+    joined = merge_forests([one, two])
+
+    assert joined.n_trees == 40
+    np.testing.assert_allclose(
+        joined.predict(values), (10 * one.predict(values) + 30 * two.predict(values)) / 40
+    )
+    assert Forest.from_parts(joined.to_parts()).n_trees == 40
+
+
+@pytest.mark.parametrize("accelerated", [False, True], ids=["plain", "accelerated"])
+def test_both_libraries_take_class_weights_and_depths(rng, accelerated):
+    if accelerated:
+        pytest.importorskip("sklearnex")
+    values = rng.normal(size=(300, 4)).astype(np.float32)
+    classes = (rng.random(300) < 0.1).astype(int)
+
+    plain, weighted = (
+        fit_forest(
+            values, classes, n_classes=2, seed=0, n_trees=30, accelerated=accelerated,
+            class_weight=weight, max_depth=2,
+        )
+        for weight in (None, "balanced")
+    )  # fmt: skip
+
+    new = rng.normal(size=(200, 4))
+    assert weighted.predict(new)[:, 1].mean() > plain.predict(new)[:, 1].mean() + 0.2
+    # Two questions at most: 7 nodes per tree.
+    assert len(weighted.genes) <= 30 * 7
+
+
+@pytest.mark.slow
+def test_a_cluster_grows_the_same_trees(rng):
+    pytest.importorskip("distributed")
+    values = rng.normal(size=(200, 20)).astype(np.float32)
+    classes = rng.integers(0, 4, 200)
+    grow = partial(fit_forest, values, classes, n_classes=4, seed=0, n_trees=60)
+
+    here, there = grow(), grow(cluster="local:2")
+
+    for name, part in here.to_parts().items():
+        np.testing.assert_array_equal(there.to_parts()[name], part)
