@@ -29,7 +29,7 @@ from expressome.annotation.multihot import write_labels
 from expressome.archs4.writing import write_archs4
 from expressome.atlas import open_atlas
 from expressome.augmentation.study_effects import extend_training
-from expressome.classification.forest import fit_forest
+from expressome.classification.forest_growth import fit_forest
 from expressome.classification.label_sets import fit_label_sets
 from expressome.classification.scores import score_labels
 from expressome.engine import Resources

@@ -20,7 +20,7 @@ from expressome.classification.outliers import (
     fit_outlier_bound,
 )
 from expressome.classification.tuning import validation_pairs
-from expressome.errors import InvalidValueError, LabelWarning, ModelError, ShapeError
+from expressome.errors import LabelWarning, ModelError, ShapeError
 
 
 def test_temperature_finds_the_one_that_flattened_the_votes(rng):
@@ -237,10 +237,11 @@ def test_genes_seldom_detected_come_after_all_others():
     assert order.tolist() == [1, 2, 0]
 
 
-def test_ranks_share_ties_and_refuse_nan():
+def test_ranks_share_ties_and_leave_unmeasured_genes_out():
     assert rank_within_samples(np.array([[2.0, 2.0, 5.0]])).tolist() == [[0.25, 0.25, 1.0]]
-    with pytest.raises(InvalidValueError, match="1 values are NaN"):
-        rank_within_samples(np.array([[np.nan, 1.0]]))
+    ranks = rank_within_samples(np.array([[np.nan, 1.0, 7.0, 3.0]]))[0]
+    assert np.isnan(ranks[0])
+    assert ranks[1:].tolist() == [0, 1, 0.5]
 
 
 def test_settings_are_never_chosen_on_test_samples():

@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from expressome.classification.forest import Forest, fit_forest, merge_forests, to_forest
+from expressome.classification.forest import Forest, merge_forests
+from expressome.classification.forest_growth import fit_forest, to_forest
 from expressome.errors import ModelError, ShapeError
 
 

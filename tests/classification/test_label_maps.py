@@ -81,9 +81,9 @@ def draw(rng, n, *, twisted):
 
 @pytest.mark.parametrize("twisted", [False, True], ids=["temperature", "isotonic"])
 def test_what_errs_less_on_other_studies_is_chosen(rng, twisted):
-    votes, classes = draw(rng, 3000, twisted=twisted)
+    votes, classes = draw(rng, 2000, twisted=twisted)
     sets = LabelSets(np.eye(2, dtype=bool), np.array([5, 5]))
-    studies = np.array([f"s{i % 60}" for i in range(3000)], dtype=object)
+    studies = np.array([f"s{i % 40}" for i in range(2000)], dtype=object)
 
     temperature, maps, report = choose_calibration(
         votes, classes, studies, label_sets=sets, parents=[-1, -1], best_of_set=np.arange(2)
@@ -91,7 +91,7 @@ def test_what_errs_less_on_other_studies_is_chosen(rng, twisted):
 
     assert report["chosen"] == ("isotonic" if twisted else "temperature")
     assert (maps is not None) == twisted
-    new, known = draw(rng, 3000, twisted=twisted)
+    new, known = draw(rng, 2000, twisted=twisted)
     scaled = apply_temperature(new, temperature)
     given = scaled if maps is None else maps.apply(scaled)
     assert abs(given[:, 1].mean() - known.mean()) < 0.03

@@ -101,7 +101,10 @@ def test_metrics_hold_every_promised_score(house):
     assert {"original", "logistic_regression", "nearest_centroid", "plain_forest"} <= set(
         metrics["baselines"]
     )
-    assert "plain_forest_random_split" in metrics["baselines"]
+    assert {"plain_forest_random_split", "this_model_random_split"} <= set(metrics["baselines"])
+    tried = metrics["settings"]["forest"]["trials"]
+    assert {trial["class_weights"] for trial in tried} == {False, True}
+    assert {trial["max_depth"] for trial in tried} == {None, 12, 20}
 
 
 def test_the_shipped_model_saw_all_labelled_samples_and_its_card_says_so(house):
@@ -427,6 +430,8 @@ def test_options_and_atlases_that_cannot_be_used_are_named(house, tmp_path):
         train(atlas, out=tmp_path / "m", n_genes=0)
     with pytest.raises(InvalidValueError, match="n_trees is 0"):
         train(atlas, out=tmp_path / "m", n_trees=0)
+    with pytest.raises(InvalidValueError, match="time_budget_s is -1"):
+        train(atlas, out=tmp_path / "m", time_budget_s=-1)
     with pytest.raises(InvalidValueError, match="features is 'magic'"):
         train(atlas, out=tmp_path / "m", features="magic")
     with pytest.raises(InvalidValueError, match="refit is 'some'"):
@@ -522,3 +527,39 @@ def test_bad_input_ends_with_status_1_and_one_line(house, tmp_path):
 
     assert result.exit_code == 1
     assert result.stderr.startswith("error: absent.h5 does not exist")
+
+
+def test_a_model_of_ranks_needs_no_target_and_reads_any_scale(house, tmp_path):
+    folder, truth, counts, _ = house
+
+    train(folder / "atlas.zarr", out=tmp_path / "model", features="ranks", n_trees=20)
+
+    model = load_model(tmp_path / "model")
+    with np.load(tmp_path / "model" / "normalizer.npz") as stored:
+        assert "profile" not in stored.files
+    frame = pd.DataFrame(counts.T, index=gene_table().index, columns=truth.index)
+    answers = model.predict(frame)
+    assert (answers["label"].to_numpy() == truth["label"]).mean() > 0.9
+    from_atlas = model.predict(folder / "atlas.zarr")
+    # Nearly equal values of the target may be told apart on one scale and not on the other.
+    np.testing.assert_allclose(from_atlas.filter(like="p:"), answers.filter(like="p:"), atol=0.02)
+
+
+def test_the_forests_size_is_chosen_within_the_time_given(house, tmp_path):
+    folder, *_ = house
+
+    for budget_s in (0, 600):
+        train(
+            folder / "atlas.zarr", out=tmp_path / f"m{budget_s}", n_genes=100,
+            time_budget_s=budget_s,
+        )  # fmt: skip
+
+    settings = [
+        json.loads((tmp_path / name / "metrics.json").read_text())["settings"]
+        for name in ("m0", "m600")
+    ]
+    assert (settings[0]["forest"]["trials"], settings[0]["forest"]["n_skipped"]) == ([], 4)
+    assert settings[0]["n_trees"] == 100
+    trials = settings[1]["forest"]["trials"]
+    assert [trial["n_trees"] for trial in trials[:3]] == [50, 100, 200]
+    assert settings[1]["n_trees"] in {50, 100, 200}

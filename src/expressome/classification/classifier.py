@@ -1,7 +1,8 @@
 """The ensemble that `train` ships: a forest and linear scores over label sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy import sparse
 from expressome.classification.calibration import apply_temperature
 from expressome.classification.discriminant import LinearProblem, pose_linear, share_evenly
 from expressome.classification.features import rank_within_samples
-from expressome.classification.forest import Forest, fit_forest
+from expressome.classification.forest import Forest
+from expressome.classification.forest_growth import fit_forest
 from expressome.classification.label_maps import LabelMaps
 from expressome.classification.label_sets import LabelSets, fit_label_sets
 from expressome.classification.linear import LinearScores
@@ -62,6 +64,11 @@ class Settings:
         Genes the classifier reads.
     n_trees
         Trees of the forest.
+    max_depth
+        Questions from the root to a leaf at most; None for no limit.
+    class_weights
+        Whether every label set weighs the same in the forest, however many
+        samples carry it.
     study_effects
         Whether training is extended with samples of invented studies.
     n_per_label
@@ -83,6 +90,8 @@ class Settings:
     features: str = "information"
     n_genes: int = 4000
     n_trees: int = 100
+    max_depth: int | None = None
+    class_weights: bool = False
     study_effects: bool = True
     n_per_label: int = 150
     effect_strength: float = 1.0
@@ -178,9 +187,9 @@ def prepare_values(
         Normalised expression of the classifier's genes, NaN where unmeasured,
         shape (n_samples, n_genes). Not modified.
     medians
-        Training median of each gene, shape (n_genes,).
+        Training median of each gene, or of its rank, shape (n_genes,).
     use_ranks
-        Whether values become ranks within the sample.
+        Whether values become ranks within the sample, of the genes it measures.
 
     Returns
     -------
@@ -192,8 +201,8 @@ def prepare_values(
     >>> prepare_values(np.array([[1.0, np.nan]]), np.array([9.0, 7.0])).tolist()
     [[1.0, 7.0]]
     """
-    filled = np.where(np.isnan(values), medians, values).astype(np.float32)
-    return rank_within_samples(filled) if use_ranks else filled
+    given = rank_within_samples(values) if use_ranks else values
+    return np.where(np.isnan(given), medians, given).astype(np.float32)
 
 
 def fit_classifier(
@@ -204,7 +213,7 @@ def fit_classifier(
     settings: Settings,
     effects: EffectFunctions | None,
     seed: int,
-    n_workers: int = 1,
+    growing: Mapping[str, Any] = MappingProxyType({}),
 ) -> Classifier:
     """Fit the forest and the linear scores on training samples.
 
@@ -224,8 +233,8 @@ def fit_classifier(
         False, trains on the real samples alone.
     seed
         Root of every random choice.
-    n_workers
-        Threads.
+    growing
+        What grows the trees, for `fit_forest`: ``n_workers``, ``cluster``.
 
     Returns
     -------
@@ -262,7 +271,9 @@ def fit_classifier(
             n_classes=n_sets,
             seed=seed,
             n_trees=settings.n_trees,
-            n_workers=n_workers,
+            **growing,
+            max_depth=settings.max_depth,
+            class_weight="balanced" if settings.class_weights else None,
         )
     return Classifier(label_sets, forest, linear, settings.linear_share)
 

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from expressome.errors import InvalidValueError
-
 __all__ = ["FEATURES", "f_statistic", "order_genes", "rank_within_samples"]
 
-FeatureOrder = Literal["information", "variance", "f-test"]
+# "ranks": ordered by information, read as ranks within the sample.
+FeatureOrder = Literal["information", "variance", "f-test", "ranks"]
 FEATURES = get_args(FeatureOrder)
 
 # A window of samples most of which do not express the gene tells how zeros are ranked.
@@ -112,20 +111,19 @@ def f_statistic(values: NDArray[np.floating], labels: sparse.csr_array) -> NDArr
 def rank_within_samples(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """Replace each sample's values by their ranks, from 0 to 1.
 
+    Ranks do not depend on the scale: counts, their logarithms and quantile-normalised
+    values have the same ones, so that no target is needed.
+
     Parameters
     ----------
     values
-        Shape (n_samples, n_genes), no NaN. Ties get their mean rank.
+        Shape (n_samples, n_genes). Ties get their mean rank; NaN stays NaN, and
+        ranks are among the genes that the sample measures.
 
     Returns
     -------
     ndarray
         float32, same shape.
-
-    Raises
-    ------
-    InvalidValueError
-        If a value is NaN.
 
     Examples
     --------
@@ -134,9 +132,6 @@ def rank_within_samples(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     from scipy.stats import rankdata
 
-    n_missing = int(np.isnan(values).sum())
-    if n_missing:
-        msg = f"{n_missing} values are NaN; fill unmeasured genes before ranking"
-        raise InvalidValueError(msg)
-    ranks = rankdata(values, axis=1) - 1
-    return np.asarray(ranks / max(1, values.shape[1] - 1), dtype=np.float32)
+    ranks = rankdata(values, axis=1, nan_policy="omit") - 1
+    n_measured = (~np.isnan(values)).sum(axis=1, keepdims=True)
+    return np.asarray(ranks / np.maximum(1, n_measured - 1), dtype=np.float32)

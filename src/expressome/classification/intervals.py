@@ -79,7 +79,9 @@ def draw_intervals(
     answers = _draw_answers(confidence, is_right, weights[:, owner])
     draws = np.column_stack([*f1[:2], _mean(f1[2]), *(_mean(part) for part in ranked), *answers])
     bounds = np.nanpercentile(draws, [2.5, 97.5], axis=0)
-    found = {name: [float(bounds[0, j]), float(bounds[1, j])] for j, name in enumerate(names)}
+    found: dict[str, list[float] | None] = {
+        name: [float(bounds[0, j]), float(bounds[1, j])] for j, name in enumerate(names)
+    }
     return found, [_bound(f1[2][:, k]) for k in range(true.shape[1])]
 
 

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from expressome.classification.calibration import apply_temperature, fit_temperature, study_weights
-from expressome.classification.folds import StudyKFold
 from expressome.classification.label_sets import LabelSets
 from expressome.errors import ModelError
 
@@ -232,7 +231,10 @@ def choose_calibration(
     truth = sparse.csr_array(label_sets.sets[classes].astype(np.uint8))
     errors = {"temperature": 0.0, "isotonic": 0.0}
     weights = study_weights(studies)
-    for train, held in StudyKFold(_N_FOLDS).split(None, truth, studies):
+    _, owner = np.unique(studies.astype(str), return_inverse=True)
+    fold = np.random.default_rng(len(names)).permutation(np.arange(len(names)) % _N_FOLDS)[owner]
+    for k in range(_N_FOLDS):
+        train, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         own = fit_temperature(set_probabilities[train], classes[train], studies[train])
         scaled = apply_temperature(set_probabilities, own)
         by_label = label_sets.to_label_probabilities(scaled)

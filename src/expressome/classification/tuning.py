@@ -19,6 +19,7 @@ from expressome.classification.classifier import (
     prepare_values,
     solve_linear_half,
 )
+from expressome.classification.features import rank_within_samples
 from expressome.classification.folds import StudyKFold
 from expressome.classification.label_sets import fit_label_sets
 from expressome.engine import Progress, ignore_progress
@@ -54,6 +55,8 @@ class FitOptions:
         Root of every random choice.
     n_workers
         Threads.
+    cluster
+        Address of a Dask cluster that grows the trees.
     progress
         Called as ``progress(stage, n_done, n_total)``.
     augment
@@ -64,6 +67,7 @@ class FitOptions:
     effects: EffectFunctions | None = None
     seed: int = 0
     n_workers: int = 1
+    cluster: str | None = None
     progress: Progress = ignore_progress
     augment: Callable[..., tuple[Any, sparse.csr_array, NDArray[np.object_]]] | None = None
 
@@ -95,7 +99,7 @@ class Samples:
         self, settings: Settings, options: FitOptions
     ) -> tuple[Classifier, NDArray[np.float32]]:
         """Fit a classifier on these samples; give it and the genes' medians."""
-        medians = training_medians(self.values[:, : settings.n_genes])
+        medians = training_medians(self.values[:, : settings.n_genes], use_ranks=settings.use_ranks)
         values = prepare_values(
             self.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
         )
@@ -112,18 +116,22 @@ class Samples:
                 settings=settings,
                 effects=options.effects,
                 seed=options.seed,
-                n_workers=options.n_workers,
+                growing={"n_workers": options.n_workers, "cluster": options.cluster},
             )
         return classifier, medians
 
 
-def training_medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def training_medians(
+    values: NDArray[np.float32], *, use_ranks: bool = False
+) -> NDArray[np.float32]:
     """Compute each gene's median over the samples that measured it.
 
     Parameters
     ----------
     values
         Shape (n_samples, n_genes), NaN where unmeasured.
+    use_ranks
+        Whether medians of the ranks within samples are wanted.
 
     Returns
     -------
@@ -135,6 +143,8 @@ def training_medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
     >>> training_medians(np.array([[1, np.nan], [3, np.nan]], np.float32)).tolist()
     [2.0, 0.0]
     """
+    if use_ranks:
+        values = rank_within_samples(values)
     if not np.isnan(values).any():
         return np.asarray(np.median(values, axis=0), dtype=np.float32)
     with warnings.catch_warnings():

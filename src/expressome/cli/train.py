@@ -16,7 +16,7 @@ from expressome.engine import Resources
 __all__ = ["train"]
 
 # Written out here so that `--help` loads nothing; a test holds them equal to the library's.
-FEATURES = ("information", "variance", "f-test")
+FEATURES = ("information", "variance", "f-test", "ranks")
 REFIT = ("all", "none")
 AUGMENT = (
     "none",
@@ -65,7 +65,7 @@ class _OnOff(click.ParamType):  # type: ignore[type-arg]  # click's generic has 
     type=click.Choice(FEATURES),
     default="information",
     show_default=True,
-    help="How genes are ordered, on training samples.",
+    help="How genes are ordered, on training samples; ranks: read as ranks within the sample.",
 )
 @click.option(
     "--n-genes",
@@ -76,11 +76,16 @@ class _OnOff(click.ParamType):  # type: ignore[type-arg]  # click's generic has 
 @click.option(
     "--n-trees",
     type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Trees of the forest.",
+    default=None,
+    help="Trees of the forest.  [default: chosen on validation studies]",
 )
-@click.option("--use-ranks", is_flag=True, help="Replace values by ranks within the sample.")
+@click.option(
+    "--time-budget-s",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    help="Seconds after which no further forest is tried.",
+)
 @click.option(
     "--max-error",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -110,8 +115,8 @@ def train(
     study_effects: bool,
     features: str,
     n_genes: int | None,
-    n_trees: int,
-    use_ranks: bool,
+    n_trees: int | None,
+    time_budget_s: float,
     max_error: float | None,
     augment: str,
     refit: str,
@@ -136,7 +141,7 @@ def train(
         features=features,  # type: ignore[arg-type]  # click checked it
         n_genes=n_genes,
         n_trees=n_trees,
-        use_ranks=use_ranks,
+        time_budget_s=time_budget_s,
         max_error=max_error,
         augment=augment,  # type: ignore[arg-type]  # click checked it
         refit=refit,  # type: ignore[arg-type]  # click checked it

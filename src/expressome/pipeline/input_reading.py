@@ -30,6 +30,7 @@ from expressome.normalization.recipe import Normalizer
 from expressome.outputs import check_input
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_mapping import map_genes
+from expressome.pipeline.value_reading import restore_order
 from expressome.reference.identifiers import guess_species
 from expressome.tables import CountTable, read_counts
 from expressome.tables.scale import ColumnProfile, refuse_bad_values, refuse_other_scales
@@ -226,7 +227,7 @@ def _open_atlas(model: GeneScale, atlas: Atlas, resources: Resources) -> Predict
     ours = Normalizer.from_parts(model.normalizer_parts)
     theirs = Normalizer.from_parts(atlas.normalizer_parts)
     _check_species(model, str(atlas.description.get("species", "")), atlas.path.name)
-    if ours.recipe != theirs.recipe:
+    if ours.unit != theirs.unit if model.use_ranks else ours.recipe != theirs.recipe:
         msg = (
             f"{atlas.path.name} was made by the recipe {theirs.recipe}, the model by "
             f"{ours.recipe}; normalize the file with {ours.recipe}"
@@ -236,17 +237,22 @@ def _open_atlas(model: GeneScale, atlas: Atlas, resources: Resources) -> Predict
     is_labelled = (
         atlas.labels.is_labelled if atlas.labels.n_labels else np.zeros(atlas.n_samples, bool)
     )
-    has_same_scale = ours.target is None or (
-        theirs.target is not None
-        and ours.genes == theirs.genes
-        and np.array_equal(ours.target.profile, theirs.target.profile)
+    has_same_scale = (
+        model.use_ranks
+        or ours.target is None
+        or (
+            theirs.target is not None
+            and ours.genes == theirs.genes
+            and np.array_equal(ours.target.profile, theirs.target.profile)
+        )
     )
 
     def direct(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         present = found >= 0
         for span, block in atlas.blocks(rows, found[present], resources=resources):
             values = np.full((len(block), len(found)), np.nan, np.float32)
-            values[:, present] = block
+            known = restore_order(block, theirs, found[present]) if model.use_ranks else block
+            values[:, present] = known
             yield span, values
 
     def ranked(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float32]]]:

@@ -24,7 +24,7 @@ from expressome.augmentation.utility import (
     summarize_utility,
 )
 from expressome.classification.classifier import Settings, prepare_values
-from expressome.classification.forest import fit_forest
+from expressome.classification.forest_growth import fit_forest
 from expressome.classification.label_sets import fit_label_sets
 from expressome.classification.tuning import FitOptions, Samples, training_medians
 from expressome.errors import InvalidValueError, MissingExtraError

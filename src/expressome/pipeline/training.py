@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.atlas import Atlas, open_atlas
 from expressome.augmentation.study_effects import extend_training, fit_study_effects
-from expressome.classification.classifier import EffectFunctions, Settings, prepare_values
+from expressome.classification.classifier import EffectFunctions, Settings
 from expressome.classification.evaluation import LabelTree
 from expressome.classification.features import FEATURES
-from expressome.classification.importance import list_markers
-from expressome.classification.label_sets import fit_label_sets, specific_labels
+from expressome.classification.forest_tuning import choose_forest, thin_pairs
 from expressome.classification.model import TrainedModel, parent_columns
 from expressome.classification.model_file import write_model
-from expressome.classification.study_profiles import StudyProfiles, fit_study_profiles
 from expressome.classification.tuning import (
     FitOptions,
     Samples,
@@ -30,7 +27,9 @@ from expressome.errors import InvalidValueError
 from expressome.manifest import create_manifest
 from expressome.outputs import check_output, staged_output
 from expressome.pipeline.card_writing import write_card
+from expressome.pipeline.comparing import N_COMPARED
 from expressome.pipeline.effect_learning import can_learn_effects
+from expressome.pipeline.fitting import fit_shipped
 from expressome.pipeline.gene_ranking import rank_genes
 from expressome.pipeline.label_reading import LabelledSamples, read_labelled
 from expressome.pipeline.method_choosing import (
@@ -39,13 +38,14 @@ from expressome.pipeline.method_choosing import (
     choose_augmentation,
     read_divisor,
 )
-from expressome.pipeline.scoring import Calibrated, calibrate, score_test
+from expressome.pipeline.scoring import calibrate, score_test
+from expressome.pipeline.value_reading import read_values
 from expressome.results import Summary
 
 __all__ = ["train"]
 
 Refit = Literal["all", "none"]
-Features = Literal["information", "variance", "f-test"]
+Features = Literal["information", "variance", "f-test", "ranks"]
 # Tried on validation studies, where the atlas has so many genes.
 _N_GENES_TRIED = (2000, 4000)
 
@@ -57,8 +57,8 @@ def train(
     study_effects: bool = True,
     features: Features = "information",
     n_genes: int | None = None,
-    n_trees: int = 100,
-    use_ranks: bool = False,
+    n_trees: int | None = None,
+    time_budget_s: float = 600.0,
     max_error: float | None = None,
     augment: Augment = "none",
     refit: Refit = "all",
@@ -84,13 +84,15 @@ def train(
         effects: what helps most on studies never seen.
     features
         How genes are ordered: "information" (signal and mean cosine),
-        "variance" or "f-test".
+        "variance" or "f-test"; or "ranks": by information, then read as ranks
+        within the sample, which needs no target.
     n_genes
         Genes the classifier reads; None chooses on validation studies.
     n_trees
-        Trees of the forest.
-    use_ranks
-        Whether values are replaced by ranks within the sample.
+        Trees of the forest; None chooses on validation studies.
+    time_budget_s
+        Seconds after which no further number of trees, depth or class weight is
+        tried; 0 keeps the defaults.
     max_error
         Bound on the mean error over studies among answered samples; None
         leaves it to the labels' thresholds.
@@ -132,22 +134,31 @@ def train(
     expressome.errors.InputNotFoundError: /tmp/no-such.zarr does not exist; ...
     """
     resources = resources or Resources()
-    _check_options(features, n_genes, n_trees=n_trees, max_error=max_error, refit=refit)
+    _check_options(
+        features,
+        n_genes,
+        n_trees=n_trees,
+        time_budget_s=time_budget_s,
+        max_error=max_error,
+        refit=refit,
+    )
     check_augment(augment)
     opened = open_atlas(atlas)
     check_output(out, overwrite=overwrite)
     labelled = read_labelled(opened)
     default = Settings(
         features=features,
-        n_trees=n_trees,
+        n_trees=n_trees or Settings().n_trees,
         study_effects=study_effects,
-        use_ranks=use_ranks,
+        use_ranks=features == "ranks",
         n_genes=min(n_genes or Settings().n_genes, opened.n_genes),
     )
     effects = None
     if study_effects and can_learn_effects(labelled):
         effects = EffectFunctions(fit_study_effects, extend_training)
-    options = FitOptions(effects, resources.seed, resources.n_workers, resources.progress)
+    options = FitOptions(
+        effects, resources.seed, resources.n_workers, resources.cluster, resources.progress
+    )
     pairs = validation_pairs(labelled.parts, labelled.labels, labelled.studies, seed=resources.seed)
     genes = _choose_genes(
         opened,
@@ -157,7 +168,8 @@ def train(
         n_genes=n_genes,
         resources=resources,
     )
-    samples = Samples(opened.read(labelled.rows, genes), labelled.labels, labelled.studies)
+    values = read_values(opened, labelled.rows, genes, use_ranks=default.use_ranks)
+    samples = Samples(values, labelled.labels, labelled.studies)
     augmentation = choose_augmentation(
         augment,
         samples,
@@ -168,8 +180,14 @@ def train(
         options=options,
     )
     tried = (default.n_genes,) if n_genes else _N_GENES_TRIED
+    few = thin_pairs(
+        pairs, labelled.studies, n_samples=N_COMPARED, rng=resources.rng("thin training")
+    )
     settings, trials = choose_settings(
-        samples, pairs, default=default, n_genes=tried, options=options
+        samples, few, default=default, n_genes=tried, options=options
+    )
+    settings, forest = choose_forest(
+        samples, few, settings=settings, options=options, n_trees=n_trees, budget_s=time_budget_s
     )
     options = replace(options, augment=augmentation.augment)
     tree = LabelTree(
@@ -197,8 +215,9 @@ def train(
     metrics["calibration"] = calibrated.choice
     metrics |= _describe_choice(opened, labelled, settings, trials, pairs=pairs, refit=refit)
     metrics["settings"]["augmentation"] = augmentation.to_plain()
+    metrics["settings"]["forest"] = forest
     resources.progress("fit the final model", 0, 1)
-    model = _fit_shipped(
+    model = fit_shipped(
         opened,
         labelled,
         samples,
@@ -224,7 +243,13 @@ def train(
 
 
 def _check_options(
-    features: str, n_genes: int | None, *, n_trees: int, max_error: float | None, refit: str
+    features: str,
+    n_genes: int | None,
+    *,
+    n_trees: int | None,
+    time_budget_s: float,
+    max_error: float | None,
+    refit: str,
 ) -> None:
     if features not in FEATURES:
         msg = f"features is {features!r}; choose one of {', '.join(FEATURES)}"
@@ -235,7 +260,10 @@ def _check_options(
     if n_genes is not None and n_genes < 1:
         msg = f"n_genes is {n_genes}; at least 1 gene is needed"
         raise InvalidValueError(msg)
-    if n_trees < 1:
+    if time_budget_s < 0:
+        msg = f"time_budget_s is {time_budget_s:g}; give seconds, or 0 to keep the defaults"
+        raise InvalidValueError(msg)
+    if n_trees is not None and n_trees < 1:
         msg = f"n_trees is {n_trees}; at least 1 tree is needed"
         raise InvalidValueError(msg)
     if max_error is not None and not 0 < max_error < 1:
@@ -300,74 +328,6 @@ def _describe_choice(
             "figures": "from models that saw no test sample; the shipped model has other trees",
         },
     }
-
-
-def _fit_shipped(
-    atlas: Atlas,
-    labelled: LabelledSamples,
-    samples: Samples,
-    *,
-    calibrated: Calibrated,
-    settings: Settings,
-    options: FitOptions,
-    genes: NDArray[np.int64],
-    refit: str,
-    metrics: dict[str, Any],
-) -> TrainedModel:
-    """Fit the settings on the samples the shipped model may see."""
-    is_seen = np.ones(len(labelled.rows), bool) if refit == "all" else labelled.parts != "test"
-    seen = samples.take(np.flatnonzero(is_seen))
-    classifier, medians = seen.fit(settings, options)
-    outliers = calibrated.fit_outliers(seen, settings, options)
-    table = labelled.table.assign(n_samples=np.asarray(seen.labels.sum(axis=0)).ravel())
-    chosen = genes[: settings.n_genes]
-    symbols = tuple(atlas.var["symbol"].iloc[chosen].astype(str)) if "symbol" in atlas.var else ()
-    return TrainedModel(
-        classifier=calibrated.calibrate(classifier),
-        outliers=outliers,
-        labels=table,
-        thresholds=calibrated.thresholds,
-        lowest_confidence=calibrated.lowest_confidence,
-        genes=pd.Index(atlas.var.index[chosen].astype(object), name="gene"),
-        medians=medians,
-        normalizer_parts=atlas.normalizer_parts,
-        use_ranks=settings.use_ranks,
-        description={
-            "species": atlas.description.get("species", ""),
-            "level": atlas.description.get("level", "gene"),
-            "recipe": atlas.recipe,
-            "settings": settings.to_plain(),
-            "training": {
-                "refit": refit,
-                "samples": labelled.samples[is_seen],
-                "test_samples": labelled.samples[labelled.parts == "test"],
-                "n_studies": len(np.unique(seen.studies.astype(str))),
-            },
-        },
-        metrics=metrics,
-        symbols=symbols,
-        markers={}
-        if calibrated.importance is None
-        else list_markers(
-            calibrated.importance,
-            list(atlas.var.index[chosen].astype(str)),
-            symbols or [""] * len(chosen),
-            label_keys=[str(key) for key in table.index],
-        ),
-        study_profiles=_average_studies(seen, table, settings, medians),
-    )
-
-
-def _average_studies(
-    seen: Samples, table: pd.DataFrame, settings: Settings, medians: NDArray[np.float32]
-) -> StudyProfiles:
-    """Average each study's samples by their most specific label."""
-    sets, classes = fit_label_sets(seen.labels)
-    best = specific_labels(sets, parent_columns(table), table["n_samples"].to_numpy())
-    values = prepare_values(
-        seen.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
-    )
-    return fit_study_profiles(values, best[classes], seen.studies)
 
 
 def _figures(metrics: dict[str, Any], out: Path, model: TrainedModel) -> dict[str, Any]:

@@ -1,0 +1,243 @@
+"""Choose the forest's size, depth and class weights on studies training has not seen."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expressome.classification.cells import score_cells
+from expressome.classification.classifier import Settings, prepare_values
+from expressome.classification.forest import Forest
+from expressome.classification.tuning import FitOptions, Samples
+
+__all__ = ["choose_forest", "thin_pairs", "thin_rows"]
+
+Pairs = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+# Trees tried where their number is not given; all are counted on one forest.
+_N_TREES_TRIED = (50, 100, 200)
+# Fewer trees are taken where they lose less than this: more cost time and space.
+_TREES_MARGIN = 0.005
+# A depth or class weights must gain this much: smaller differences are chance.
+_MARGIN = 0.01
+_DEPTHS_TRIED = (12, 20)
+
+
+def choose_forest(
+    samples: Samples,
+    pairs: Pairs,
+    *,
+    settings: Settings,
+    options: FitOptions,
+    n_trees: int | None,
+    budget_s: float,
+) -> tuple[Settings, dict[str, Any]]:
+    """Choose number of trees, depth and class weights by the score of held-out studies.
+
+    First a forest of the most trees is grown and scored by its first 50, 100 and
+    200; then balanced class weights, then depths of 12 and 20, each kept if it
+    gains 0.01. No further candidate starts once the time is used up.
+
+    Parameters
+    ----------
+    samples
+        Labelled samples.
+    pairs
+        Training and validation positions; nothing is chosen without.
+    settings
+        Chosen so far; its linear share mixes the votes that are scored.
+    options
+        What every fit shares.
+    n_trees
+        Trees, where they are given.
+    budget_s
+        Time after which no candidate starts; 0 tries nothing.
+
+    Returns
+    -------
+    Settings
+        With n_trees, max_depth and class_weights set.
+    dict
+        ``trials`` (n_trees, max_depth, class_weights, score), ``n_skipped`` for
+        lack of time and ``elapsed_s``.
+
+    Notes
+    -----
+    On a slower machine fewer candidates may be tried; with the same candidates
+    the same are chosen.
+    """
+    start = time.perf_counter()
+    most = n_trees or max(_N_TREES_TRIED)
+    chosen = replace(settings, n_trees=n_trees or settings.n_trees)
+    report: dict[str, Any] = {"trials": [], "n_skipped": 0}
+    candidates: list[dict[str, Any]] = [
+        {},
+        {"class_weights": True},
+        *({"max_depth": depth} for depth in _DEPTHS_TRIED),
+    ]
+    linear: list[NDArray[np.float64] | None] | None = None
+    best = -np.inf
+    for change in candidates if pairs and settings.linear_share < 1 else []:
+        if time.perf_counter() - start >= budget_s:
+            report["n_skipped"] += 1
+            continue
+        trial = replace(chosen, n_trees=most if not change else chosen.n_trees, **change)
+        held, forests, linear = _vote(samples, pairs, trial, options=options, linear=linear)
+        counts = [n for n in _N_TREES_TRIED if n < most] if not change and n_trees is None else []
+        scores = {
+            n: _score(held, forests, linear, n_trees=n, linear_share=trial.linear_share)
+            for n in (*counts, trial.n_trees)
+        }
+        report["trials"] += [
+            _describe(replace(trial, n_trees=n)) | {"score": score} for n, score in scores.items()
+        ]
+        if not change:
+            enough = max(scores.values()) - _TREES_MARGIN
+            n_chosen = min(n for n, score in scores.items() if score >= enough)
+            chosen, best = replace(trial, n_trees=n_chosen), scores[n_chosen]
+        elif scores[trial.n_trees] >= best + _MARGIN:
+            chosen, best = trial, scores[trial.n_trees]
+        options.progress("choose forest", candidates.index(change) + 1, len(candidates))
+    report["elapsed_s"] = round(time.perf_counter() - start, 1)
+    return chosen, report
+
+
+def _describe(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in ("n_trees", "max_depth", "class_weights")}
+
+
+Held = list[tuple[Samples, NDArray[np.float32], NDArray[np.bool_]]]
+
+
+def _vote(
+    samples: Samples,
+    pairs: Pairs,
+    settings: Settings,
+    *,
+    options: FitOptions,
+    linear: list[NDArray[np.float64] | None] | None,
+) -> tuple[Held, list[Forest | None], list[NDArray[np.float64] | None]]:
+    """Fit on each pair's training side; the linear scores only once for all candidates."""
+    held: Held = []
+    forests: list[Forest | None] = []
+    votes: list[NDArray[np.float64] | None] = []
+    trial = settings if linear is None else replace(settings, linear_share=0.0)
+    for train, rows in pairs:
+        part = samples.take(rows)
+        classifier, medians = samples.take(train).fit(trial, options)
+        values = prepare_values(
+            part.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
+        )
+        held.append((part, values, classifier.label_sets.sets))
+        forests.append(classifier.forest)
+        votes.append(None if classifier.linear is None else classifier.linear.predict(values))
+    return held, forests, votes if linear is None else linear
+
+
+def _score(
+    held: Held,
+    forests: list[Forest | None],
+    linear: list[NDArray[np.float64] | None],
+    *,
+    n_trees: int,
+    linear_share: float,
+) -> float:
+    """Score the mix of the first trees and the linear scores, mean over pairs."""
+    scores = []
+    for (part, values, sets), forest, votes in zip(held, forests, linear, strict=True):
+        mixed = np.zeros((len(values), len(sets)))
+        if forest is not None:
+            mixed += (1 - linear_share) * replace(forest, roots=forest.roots[:n_trees]).predict(
+                values
+            )
+        if votes is not None:
+            mixed += linear_share * votes
+        scores.append(score_cells(sets[mixed.argmax(axis=1)], part.labels, part.studies))
+    return float(np.mean(scores))
+
+
+def thin_pairs(
+    pairs: Pairs, studies: NDArray[np.object_], *, n_samples: int, rng: np.random.Generator
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Leave out samples of the largest studies until a fit has few enough.
+
+    Settings are compared on these: samples of one study say much the same, so
+    that all studies are kept and the largest lose most.
+
+    Parameters
+    ----------
+    pairs
+        Training and validation positions.
+    studies
+        Study of every sample.
+    n_samples
+        Samples wanted on either side, about.
+    rng
+        Chooses within a study.
+
+    Returns
+    -------
+    list of tuple
+        The same pairs where they are small enough.
+
+    Examples
+    --------
+    >>> studies = np.array(["a"] * 90 + ["b"] * 10, dtype=object)
+    >>> thinned = thin_pairs([(np.arange(100), np.arange(0))], studies, n_samples=20,
+    ...                      rng=np.random.default_rng(0))
+    >>> len(thinned[0][0])
+    20
+    """
+    return [
+        (
+            thin_rows(train, studies, n_samples=n_samples, rng=rng),
+            thin_rows(held, studies, n_samples=n_samples, rng=rng),
+        )
+        for train, held in pairs
+    ]
+
+
+def thin_rows(
+    rows: NDArray[np.int64],
+    studies: NDArray[np.object_],
+    *,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Take the first samples of every study, then the second ones, and so on.
+
+    Parameters
+    ----------
+    rows
+        Positions.
+    studies
+        Study of every sample.
+    n_samples
+        Samples wanted.
+    rng
+        Chooses within a study.
+
+    Returns
+    -------
+    ndarray
+        Some of the positions, in their order; all where they are few enough.
+
+    Examples
+    --------
+    >>> studies = np.array(["a", "a", "a", "b"], dtype=object)
+    >>> 3 in thin_rows(np.arange(4), studies, n_samples=2, rng=np.random.default_rng(0))
+    True
+    """
+    if len(rows) <= n_samples:
+        return rows
+    _, owner = np.unique(studies[rows].astype(str), return_inverse=True)
+    shuffled = rng.permutation(len(rows))
+    order = shuffled[np.argsort(owner[shuffled], kind="stable")]
+    starts = np.r_[0, np.flatnonzero(np.diff(owner[order])) + 1]
+    place = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
+    kept = np.zeros(len(rows), bool)
+    kept[order[np.argsort(place, kind="stable")[:n_samples]]] = True
+    return rows[kept]
