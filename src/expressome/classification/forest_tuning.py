@@ -145,7 +145,7 @@ def _score(
     n_trees: int,
     linear_share: float,
 ) -> float:
-    """Score the mix of the first trees and the linear scores, mean over pairs."""
+    """Score the mix of the first trees and the linear scores, mean over all cells."""
     scores = []
     for (part, values, sets), forest, votes in zip(held, forests, linear, strict=True):
         mixed = np.zeros((len(values), len(sets)))
@@ -156,7 +156,7 @@ def _score(
         if votes is not None:
             mixed += linear_share * votes
         scores.append(score_cells(sets[mixed.argmax(axis=1)], part.labels, part.studies))
-    return float(np.mean(scores))
+    return float(np.concatenate(scores).mean())
 
 
 def thin_pairs(
