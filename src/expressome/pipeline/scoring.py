@@ -36,7 +36,7 @@ from expressome.classification.outliers import (
 )
 from expressome.classification.tuning import FitOptions, Samples, training_medians
 from expressome.errors import LabelWarning, StudyWarning, first_few
-from expressome.pipeline.comparing import compare
+from expressome.pipeline.baseline_scoring import score_plain_methods
 
 __all__ = ["Calibrated", "calibrate", "score_test"]
 
@@ -345,7 +345,7 @@ def score_test(
     return {
         "test": scores | {"fitted_on": fitted_on},
         "validation": calibrated.scores,
-        "baselines": compare(
+        "baselines": score_plain_methods(
             samples,
             fit_rows,
             test_rows,

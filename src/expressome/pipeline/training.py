@@ -26,8 +26,8 @@ from expressome.engine import Resources
 from expressome.errors import InvalidValueError
 from expressome.manifest import create_manifest
 from expressome.outputs import check_output, staged_output
+from expressome.pipeline.baseline_scoring import N_COMPARED
 from expressome.pipeline.card_writing import write_card
-from expressome.pipeline.comparing import N_COMPARED
 from expressome.pipeline.effect_learning import can_learn_effects
 from expressome.pipeline.fitting import fit_shipped
 from expressome.pipeline.gene_ranking import rank_genes

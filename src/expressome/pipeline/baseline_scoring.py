@@ -13,7 +13,7 @@ from expressome.classification.label_sets import fit_label_sets
 from expressome.classification.scores import score_labels
 from expressome.classification.tuning import FitOptions, Samples, training_medians
 
-__all__ = ["N_COMPARED", "compare"]
+__all__ = ["N_COMPARED", "score_plain_methods"]
 
 # Samples that settings and plain methods are compared on at most: of more, the largest
 # studies lose most. The model itself is fitted on all.
@@ -22,7 +22,7 @@ _N_TREES_PLAIN = 100
 _SCORES = ("n_samples", "f1_samples", "f1_micro", "f1_macro")
 
 
-def compare(
+def score_plain_methods(
     samples: Samples,
     fit_rows: NDArray[np.int64],
     test_rows: NDArray[np.int64],
