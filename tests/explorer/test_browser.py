@@ -55,7 +55,9 @@ def address(folder):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     printed = ""
     while not printed.endswith("}\n"):
-        printed += process.stdout.readline()
+        line = process.stdout.readline()
+        assert line, "the explorer did not start"
+        printed += line
     yield json.loads(printed)["url"].rstrip("/")
     process.terminate()
     process.wait(20)

@@ -113,11 +113,15 @@ class AtlasMap:
         distances : ndarray
             Same order.
         """
-        distance = np.sqrt(((self.scores - scores) ** 2).sum(axis=1, dtype=np.float64))
-        n_nearest = min(n_nearest, len(distance))
-        first = np.argpartition(distance, n_nearest - 1)[:n_nearest]
-        rows = first[np.lexsort((first, distance[first]))]
-        return rows, distance[rows]
+        squares = np.einsum("ij,ij->i", self.scores, self.scores)
+        nearness = squares - 2 * self.scores @ scores
+        # Rounding may exchange close ones: some more are taken and measured exactly.
+        n_taken = min(2 * n_nearest + 10, len(nearness))
+        near = np.argpartition(nearness, n_taken - 1)[:n_taken]
+        offset = self.scores[near].astype(np.float64) - scores
+        distance = np.sqrt((offset**2).sum(axis=1))
+        order = np.lexsort((near, distance))[:n_nearest]
+        return near[order], distance[order]
 
 
 def open_map(atlas: Atlas, *, resources: Resources) -> AtlasMap | None:
