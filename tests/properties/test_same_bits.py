@@ -55,7 +55,7 @@ def test_the_order_of_samples_changes_the_target_by_rounding_alone(n_samples, se
     np.testing.assert_allclose(other_order.profile, given_order.profile, rtol=1e-12)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_the_order_of_samples_leaves_metrics_equal_with_ties_broken_by_id(seed, tmp_path):
     # Few reads, so that most genes have ties around their percentile.
     counts = make_counts(600, 150, seed) // 50

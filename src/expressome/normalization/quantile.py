@@ -131,7 +131,9 @@ def fit_target(
             sizes.append(len(tile))
             yield tile
 
-    for tile_total in map_blocks(sum_sorted, count_samples(), resources=resources or Resources()):
+    # Arrays that are here already are not sent to a cluster.
+    threads = (resources or Resources()).here
+    for tile_total in map_blocks(sum_sorted, count_samples(), resources=threads):
         total = tile_total if total is None else total + tile_total
     n_samples = sum(sizes)
     if total is None or total.size == 0:
@@ -273,7 +275,7 @@ def apply_target(
     for tile in map_blocks(
         lambda tile: map_onto(tile, target.profile),
         retile([counts]),
-        resources=resources or Resources(),
+        resources=(resources or Resources()).here,
     ):
         values[start : start + len(tile)] = tile
         start += len(tile)

@@ -112,7 +112,7 @@ def _similarity(
         values = np.nan_to_num(block[rows])
         tiles = (values[:, a : a + GENE_TILE] for a in range(0, values.shape[1], GENE_TILE))
         work = partial(sum_tile, inverse_norms=inverse, windows=windows)
-        for part in map_blocks(work, tiles, resources=resources):
+        for part in map_blocks(work, tiles, resources=resources.here):
             squared += part
     cosine = combine_similarity(
         squared, windows, has_profile=has_profile, n_detected=np.concatenate(n_detected)
