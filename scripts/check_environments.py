@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,11 +42,8 @@ def build_wheel(folder):
 
 
 def make_environment(folder, interpreter):
-    """Create an empty environment of an interpreter; give its python."""
-    if interpreter is None:
-        venv.create(folder, with_pip=True, clear=True)
-    else:
-        run([interpreter, "-m", "venv", "--clear", folder])
+    """Create an empty environment of an interpreter; give its python. Our pip installs into it."""
+    run([interpreter or sys.executable, "-m", "venv", "--clear", "--without-pip", folder])
     binaries = "Scripts" if os.name == "nt" else "bin"
     return folder / binaries / "python"
 
@@ -58,8 +54,11 @@ def check(extra, wheel, folder, *, interpreter, newest):
     python = make_environment(folder / extra, interpreter)
     what = f"{wheel}" if extra == "none" else f"{wheel}[{extra}]"
     pinned = [] if newest else ["--constraint", ROOT / "constraints.txt"]
-    install = [python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", *pinned, what]
-    run(install, env={**os.environ, "CC": "false", "CXX": "false"})
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    run(
+        [*pip, "install", "--quiet", "--only-binary", ":all:", *pinned, what],
+        env={**os.environ, "CC": "false", "CXX": "false"},
+    )
     installed_s = time.perf_counter() - start_s
     size = sum(file.stat().st_size for file in (folder / extra).rglob("*") if not file.is_symlink())
     scratch = folder / f"work-{extra}"
