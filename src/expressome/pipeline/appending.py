@@ -26,15 +26,14 @@ from expressome.errors import (
 from expressome.manifest import create_manifest
 from expressome.normalization.recipe import Normalizer
 from expressome.outputs import restore_path
+from expressome.pipeline.atlas_matching import check_same_kind, read_hashes
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.label_splitting import match_labels
 from expressome.pipeline.sample_joining import JoinedSplit, join_labels, join_split, stack_tables
 from expressome.pipeline.splicing import (
     Splice,
     SpliceJob,
-    check_same_kind,
     name_splice,
-    read_hashes,
     splice_blocks,
     write_spliced,
 )

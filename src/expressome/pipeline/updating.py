@@ -19,9 +19,10 @@ from expressome.normalization.fingerprints import fingerprint_counts, hash_genes
 from expressome.normalization.recipe import Normalizer
 from expressome.outputs import check_output, staged_output
 from expressome.pipeline.appending import JoinWork, open_older, read_new_labels, write_joined
+from expressome.pipeline.atlas_matching import check_same_kind, match_genes, read_hashes
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.sample_joining import join_labels, stack_tables
-from expressome.pipeline.splicing import Splice, check_same_kind, match_genes, read_hashes
+from expressome.pipeline.splicing import Splice
 from expressome.results import Summary
 
 __all__ = ["update"]
