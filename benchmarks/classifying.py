@@ -18,7 +18,7 @@ import json
 import tempfile
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -160,46 +160,77 @@ def answer_rivals(chosen, others, seed):
     return answers | {"original (10 multi-output trees, votes > 0.5)": alone}
 
 
+@dataclass(frozen=True)
+class Fold:
+    """One left-out study: what `train` chose without it, and its own samples."""
+
+    name: str
+    chosen: tuple
+    others: np.ndarray
+    truth: np.ndarray
+    tissues: list[str]
+
+    def score(self, labels):
+        """Give the share of right labels in each cell of the study."""
+        return {
+            (self.name, t): (labels == self.truth)[self.truth == t].mean() for t in self.tissues
+        }
+
+
+def prepare_fold(folder, samples, cells, held_out, n_workers):
+    """Build the atlas without the study's labels and choose genes and settings."""
+    atlas = build_fold(folder, samples, held_out)
+    unseen = samples[samples["study"] == held_out]
+    chosen = choose_as_train(atlas, n_workers)
+    others = atlas.read(atlas.obs.index.get_indexer(unseen.index), chosen[2])
+    tissues = list(cells.loc[cells["study"] == held_out, "tissue"])
+    return Fold(held_out, chosen, others, unseen["tissue"].to_numpy(str), tissues)
+
+
 def run_real(data, n_seeds, n_workers, checks_commands):
-    right, settings = {}, []
+    right, folds = {}, []
     start_s = time.perf_counter()
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = Path(place)
         samples = pack_real(data, folder)
         cells = cells_of(samples)
-        print(f"{len(cells)} cells")
+        print(f"{len(cells)} cells", flush=True)
         for held_out in sorted(cells["study"].unique()):
-            atlas = build_fold(folder, samples, held_out)
-            is_unseen = samples["study"] == held_out
-            unseen = samples[is_unseen]
-            chosen = choose_as_train(atlas, n_workers)
-            settings.append(chosen[3].to_plain())
-            others = atlas.read(atlas.obs.index.get_indexer(unseen.index), chosen[2])
-            truth = unseen["tissue"].to_numpy(str)
-            for seed in range(n_seeds):
-                answers = {OURS: answer_ours(chosen, others, seed)}
-                if seed < N_RIVAL_SEEDS:
-                    answers |= answer_rivals(chosen, others, seed)
-                for method, labels in answers.items():
-                    for name in cells.loc[cells["study"] == held_out, "tissue"]:
-                        share = (labels == truth)[truth == name].mean()
-                        right.setdefault((method, seed), {})[held_out, name] = share
-            share = np.mean(
-                [
-                    right[OURS, 0][held_out, name]
-                    for name in set(truth)
-                    if (held_out, name) in right[OURS, 0]
-                ]
+            fold = prepare_fold(folder, samples, cells, held_out, n_workers)
+            folds.append(fold)
+            answers = {OURS: answer_ours(fold.chosen, fold.others, 0)}
+            answers |= answer_rivals(fold.chosen, fold.others, 0)
+            for method, labels in answers.items():
+                right.setdefault((method, 0), {}).update(fold.score(labels))
+            so_far = np.mean(list(right[OURS, 0].values()))
+            print(
+                f"{held_out}: {np.mean(list(fold.score(answers[OURS]).values())):.2f} right; "
+                f"{len(right[OURS, 0])} cells so far {so_far:.3f}; settings {fold.chosen[3]}; "
+                f"{time.perf_counter() - start_s:.0f} s",
+                flush=True,
             )
-            elapsed_s = time.perf_counter() - start_s
-            print(f"{held_out}: {share:.2f} right, {elapsed_s:.0f} s so far", flush=True)
+        settings = [fold.chosen[3].to_plain() for fold in folds]
+        report_real(pd.DataFrame(right), settings)
+        for seed in range(1, n_seeds):
+            for fold in folds:
+                answers = {OURS: answer_ours(fold.chosen, fold.others, seed)}
+                if seed < N_RIVAL_SEEDS:
+                    answers |= answer_rivals(fold.chosen, fold.others, seed)
+                for method, labels in answers.items():
+                    right.setdefault((method, seed), {}).update(fold.score(labels))
+            print(f"seed {seed}: {np.mean(list(right[OURS, seed].values())):.3f}", flush=True)
         report_real(pd.DataFrame(right), settings)
         if checks_commands:
-            first = answer_ours(chosen, others, 0)
-            found = answer_commands(folder, n_workers).loc[unseen.index, "label"]
-            n_other = int((found.to_numpy(str) != first).sum())
-            print(f"train and predict on {held_out}: {n_other} of {len(first)} labels differ")
+            check_commands(folder, folds[-1], samples, n_workers)
+
+
+def check_commands(folder, fold, samples, n_workers):
+    """Run `train` and `predict` on the last fold's atlas and compare the labels."""
+    unseen = samples.index[samples["study"] == fold.name]
+    found = answer_commands(folder, n_workers).loc[unseen, "label"].to_numpy(str)
+    n_other = int((found != answer_ours(fold.chosen, fold.others, 0)).sum())
+    print(f"train and predict on {fold.name}: {n_other} of {len(found)} labels differ")
 
 
 def report_real(table, settings):

@@ -10,7 +10,9 @@ from expressome.classification.split import check_samples, count_per_study
 from expressome.classification.stratification import Demand, assign_studies
 from expressome.errors import InvalidValueError
 
-__all__ = ["StudyKFold"]
+__all__ = ["StudyKFold", "fold_pairs"]
+
+_N_FOLDS = 5
 
 
 class StudyKFold:
@@ -99,6 +101,40 @@ class StudyKFold:
         fold = assign_studies(amounts, sizes, demand=demand, fixed=fixed, rng=rng)[owner]
         for k in range(self.n_splits):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+
+def fold_pairs(
+    rows: NDArray[np.integer],
+    labels: sparse.csr_array,
+    studies: NDArray[np.object_],
+    *,
+    seed: int,
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Leave every study out once, in up to 5 folds.
+
+    Parameters
+    ----------
+    rows
+        Positions of the samples to use.
+    labels
+        0/1, of all samples, shape (n_samples, n_labels).
+    studies
+        Study of each sample, shape (n_samples,).
+    seed
+        Root of the folds.
+
+    Returns
+    -------
+    list of tuple
+        Training and held-out positions; empty where there is only one study.
+    """
+    chosen = np.asarray(rows, np.int64)
+    n_studies = len(np.unique(studies[chosen].astype(str)))
+    if n_studies < 2:
+        return []
+    folds = StudyKFold(min(_N_FOLDS, n_studies), seed=seed)
+    pairs = folds.split(None, labels[chosen], studies[chosen])
+    return [(chosen[a], chosen[b]) for a, b in pairs]
 
 
 def _to_multi_hot(y: ArrayLike | sparse.csr_array) -> sparse.csr_array:

@@ -20,7 +20,7 @@ from expressome.classification.classifier import (
     solve_linear_half,
 )
 from expressome.classification.features import rank_within_samples
-from expressome.classification.folds import StudyKFold
+from expressome.classification.folds import fold_pairs
 from expressome.classification.label_sets import fit_label_sets
 from expressome.engine import Progress, ignore_progress
 from expressome.errors import StudyWarning
@@ -32,7 +32,6 @@ __all__ = ["FitOptions", "Samples", "choose_settings", "validation_pairs"]
 _MARGIN = 0.01
 # With fewer validation studies, folds over all non-test studies decide instead.
 _MIN_VALIDATION_STUDIES = 5
-_N_FOLDS = 5
 # The forest always has a say: what it votes holds where effects are not linear.
 _LINEAR_SHARES = (0.0, 0.25, 0.5, 0.75)
 _PENALTIES = (0.3, 1.0, 3.0)
@@ -183,13 +182,7 @@ def validation_pairs(
     train, validation = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "validation")
     if len(np.unique(studies[validation].astype(str))) >= _MIN_VALIDATION_STUDIES:
         return [(train, validation)]
-    usable = np.flatnonzero(parts != "test")
-    n_studies = len(np.unique(studies[usable].astype(str)))
-    if n_studies < 2:
-        return []
-    folds = StudyKFold(min(_N_FOLDS, n_studies), seed=seed)
-    pairs = folds.split(None, labels[usable], studies[usable])
-    return [(usable[a], usable[b]) for a, b in pairs]
+    return fold_pairs(np.flatnonzero(parts != "test"), labels, studies, seed=seed)
 
 
 def choose_settings(

@@ -1,7 +1,7 @@
 """Calibrate on studies outside training, and score on test studies."""
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from expressome.classification.classifier import (
     prepare_values,
 )
 from expressome.classification.evaluation import LabelTree, Origins, score_answers
+from expressome.classification.folds import fold_pairs
 from expressome.classification.importance import (
     Importance,
     measure_importance,
@@ -194,7 +195,8 @@ def calibrate(
     tree
         Names and parents of the labels.
     max_error
-        Bound on the error among answered samples; None for none.
+        Bound on the error among answered samples; None for none. With it every study
+        outside the test part is left out once, instead of the validation studies alone.
 
     Returns
     -------
@@ -210,6 +212,11 @@ def calibrate(
         warnings.warn(msg, LabelWarning, stacklevel=3)
         n_sets, n_labels = label_sets.sets.shape
         return Calibrated(1.0, np.full(n_labels, 0.5), 0.0, np.inf, np.zeros(n_sets), None)
+    if max_error is not None and len(pairs) == 1:
+        # What can be promised grows with the number of studies: leave each out once.
+        pairs = fold_pairs(
+            np.sort(np.concatenate(pairs[0])), samples.labels, samples.studies, seed=options.seed
+        )
     unseen = _predict_unseen(
         samples, pairs, settings=settings, options=options, label_sets=label_sets
     )
@@ -234,9 +241,11 @@ def calibrate(
         best = best_of_set[probabilities.argmax(axis=1)]
         rows = np.arange(len(best))
         is_right = labels.toarray().astype(bool)[rows, best]
-        bound = fit_confidence_bound(
+        found_bound = fit_confidence_bound(
             by_label[rows, best], is_right, studies, max_error=max_error
-        ).bound
+        )
+        bound = found_bound.bound
+        choice = choice | {"error_bound": asdict(found_bound)}
     found = fit_class_offsets(
         unseen.energies[is_learned],
         unseen.nearest[is_learned],
