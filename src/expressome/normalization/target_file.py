@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -10,6 +11,12 @@ from expressome.outputs import check_input, staged_output
 from expressome.results import Target
 
 __all__ = ["load_target", "save_target"]
+
+# What numpy raises for an archive that is cut, spoilt, or claims arrays of any size.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def save_target(target: Target, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -79,7 +86,7 @@ def load_target(path: str | os.PathLike[str]) -> Target:
         with np.load(place, allow_pickle=False) as parts:
             profile, n_samples = parts["profile"].astype(np.float64), int(parts["n_samples"])
             genes = tuple(str(gene) for gene in parts["genes"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except _UNREADABLE:
         msg = f"{place} is not a saved target (.npz); write one with save_target"
         raise FileFormatError(msg) from None
     target = Target(profile, n_samples, genes)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ __all__ = ["ParquetLayout", "h5ad_blocks", "open_h5ad", "parquet_blocks", "read_
 
 # Cells per block: 32 MB as float64.
 _BLOCK_CELLS = 4 * 2**20
+
+# What anndata and h5py raise for a file that is something else, or spoilt.
+_UNREADABLE = (KeyError, IndexError, OSError, ValueError, AttributeError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +134,26 @@ def open_h5ad(path: Path) -> Any:  # noqa: ANN401 - anndata carries no types
     """
     import anndata
 
-    try:
-        with warnings.catch_warnings():
-            # Repeated names are refused by the caller, with their number.
-            warnings.simplefilter("ignore", UserWarning)
-            opened = anndata.read_h5ad(path, backed="r")
-    except (KeyError, OSError, ValueError, AttributeError, TypeError) as error:
-        msg = (
-            f"{path} is not an h5ad file ({str(error).splitlines()[0][:80]}); "
-            "an ARCHS4 file needs no packing"
-        )
-        raise FileFormatError(msg) from error
-    if opened.X is None and "counts" not in opened.layers:
+    with _unreadable_named(path), warnings.catch_warnings():
+        # Repeated names are refused by the caller, with their number.
+        warnings.simplefilter("ignore", UserWarning)
+        opened = anndata.read_h5ad(path, backed="r")
+        has_counts = opened.X is not None or "counts" in opened.layers
+    if not has_counts:
         msg = f"{path} holds neither X nor a layer named counts; store the read counts in one"
         raise FileFormatError(msg)
     return opened
+
+
+@contextmanager
+def _unreadable_named(path: Path) -> Iterator[None]:
+    """Say which file is not AnnData, or is a damaged one."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        msg = f"{path} is not an h5ad file, or damaged ({reason}); an ARCHS4 file needs no packing"
+        raise FileFormatError(msg) from error
 
 
 def h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN401
@@ -163,6 +172,12 @@ def h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN40
     Block
         All genes of some samples.
     """
+    with _unreadable_named(Path(opened.filename)):
+        yield from _h5ad_blocks(opened, rows)
+    opened.file.close()
+
+
+def _h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN401
     matrix: Any = opened.layers["counts"] if "counts" in opened.layers else opened.X  # noqa: SIM401 - X of a backed file is opened by asking
     genes = [str(gene) for gene in opened.var_names]
     step = max(1, _BLOCK_CELLS // max(1, len(genes)))
@@ -171,4 +186,3 @@ def h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN40
         block: Any = matrix[chosen]
         values: Any = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
         yield Block(genes, values.astype(np.float64).T, start)
-    opened.file.close()

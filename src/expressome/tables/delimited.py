@@ -6,6 +6,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -204,7 +205,12 @@ def read_layout(path: Path) -> TextLayout:
 
 def _bad_value(path: Path, layout: TextLayout, columns: list[int]) -> InvalidCountsError | None:
     """Find the first cell that is no number, for the message."""
-    with io.TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline="") as text:
+    with (
+        io.TextIOWrapper(
+            _open_bytes(path), encoding="utf-8-sig", errors="replace", newline=""
+        ) as text,
+        suppress(csv.Error),  # the caller's message then
+    ):
         for _ in range(layout.n_skipped_lines):
             next(text)
         for row in csv.reader(text, delimiter=layout.delimiter):
