@@ -28,6 +28,7 @@ def test_import_takes_less_than_three_tenths_of_a_second():
     assert min(float(run(code)) for _ in range(5)) < 0.3
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_without_the_extras():
     code = f"""
 import importlib, pkgutil, sys
@@ -65,6 +66,7 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_one_wheel_serves_every_system(wheel):
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -72,6 +74,7 @@ def test_one_wheel_serves_every_system(wheel):
         assert "Root-Is-Purelib: true" in archive.read(metadata).decode()
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_all_files_of_the_package_and_nothing_else(wheel):
     source = ROOT / "src"
     files = {
