@@ -47,6 +47,8 @@ def test_the_markers_of_a_label_are_the_genes_planted_for_it(house):
         leading = markers[tissue][:10]
         assert all(row["gene"] in others for row in leading)
         assert sum(row["gene"] in own for row in leading) >= 5
+        card = (folder / "model" / "README.md").read_text()
+        assert leading[0]["symbol"] in card
         # Of a tissue's own genes all are high in it, of the other tissues' all low.
         for row in leading:
             assert row["direction"] == ("high" if row["gene"] in own else "low")

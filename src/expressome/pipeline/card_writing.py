@@ -8,6 +8,8 @@ from expressome.manifest import ARCHS4_CITATION
 
 __all__ = ["write_card"]
 
+_N_MARKERS = 5
+
 
 def write_card(model: TrainedModel) -> str:
     """Write the model card as Markdown.
@@ -105,14 +107,21 @@ def _number(value: float | None) -> str:
 def _label_table(model: TrainedModel) -> str:
     scored = (model.metrics.get("test") or {}).get("per_label", {})
     lines = [
-        "| label | kind | samples seen | threshold | test samples | test F1 |",
-        "|---|---|---|---|---|---|",
+        "| label | kind | samples seen | threshold | test samples | test F1 | marker genes |",
+        "|---|---|---|---|---|---|---|",
     ]
     records = model.labels.to_dict(orient="records")
     for k, (key, row) in enumerate(zip(model.keys, records, strict=True)):
         entry = scored.get(key, {})
         lines.append(
             f"| {key} | {row['kind']} | {row['n_samples']} | {model.thresholds[k]:.2f} | "
-            f"{entry.get('support', 0)} | {_number(entry.get('f1'))} |"
+            f"{entry.get('support', 0)} | {_number(entry.get('f1'))} | {_markers(model, key)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _markers(model: TrainedModel, key: str) -> str:
+    """Name the leading marker genes; those that are low in the label with a minus."""
+    leading = model.markers.get(key, [])[:_N_MARKERS]
+    signs = {"high": "", "low": "-"}
+    return ", ".join(signs[row["direction"]] + (row["symbol"] or row["gene"]) for row in leading)
