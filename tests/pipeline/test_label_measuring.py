@@ -63,6 +63,7 @@ def test_each_gene_is_measured_within_each_label(inputs, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::expressome.errors.LabelWarning")
+@pytest.mark.slow
 def test_memory_and_threads_leave_no_trace(inputs):
     found = []
     for resources in (Resources(workers=3), Resources(memory_bytes=64 * 2**20, workers=1)):
@@ -130,6 +131,7 @@ def test_float16_is_off_by_no_more_than_stated(inputs, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::expressome.errors.LabelWarning")
+@pytest.mark.slow
 def test_command_prints_one_json_object(inputs, tmp_path):
     arguments = ["measure", str(inputs / "a.zarr"), "--by", "label", "--approximate", "128"]
 

@@ -94,6 +94,7 @@ def test_every_kind_of_change_is_found_and_applied(folder):
     assert [entry["verb"] for entry in atlas.description["history"]] == ["update"]
 
 
+@pytest.mark.slow
 def test_withdrawn_samples_are_dropped_when_asked(folder):
     before = open_atlas(folder / "a.zarr")
     obs = before.obs
@@ -118,6 +119,7 @@ def before_values(folder, samples):
     return normalizer.apply(COUNTS[rows])
 
 
+@pytest.mark.slow
 def test_a_second_update_finds_nothing_and_keeps_metrics(folder):
     write_release(folder / "new.h5")
     update(folder / "a.zarr", folder / "new.h5", withdrawn="drop")
