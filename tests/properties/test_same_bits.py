@@ -75,7 +75,7 @@ def test_the_order_of_samples_leaves_metrics_equal_with_ties_broken_by_id(seed, 
     given_order, other_order = found
 
     assert (given_order.read(samples.index) == other_order.read(samples.index)).all()
-    assert given_order.var["mean_cosine"].notna().sum() > 80
+    assert given_order.var["mean_cosine"].notna().sum() > 50
     pd.testing.assert_frame_equal(
         given_order.var[METRICS], other_order.var[METRICS], rtol=1e-12, atol=1e-12
     )
