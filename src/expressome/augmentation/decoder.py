@@ -24,7 +24,7 @@ _MIN_REFERENCE = 20
 # Real residuals that new ones are combined from; 256 x 60,000 float32 are 61 MB.
 _MAX_REFERENCE = 256
 # Real residuals near its anchor that a new one is drawn from.
-_NEIGHBOURS = 20
+_NEIGHBOURS = 8
 # Largest share of a real residual in a new one.
 _MOST_KEPT = 0.95
 

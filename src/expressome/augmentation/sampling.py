@@ -69,7 +69,7 @@ class GeneratorSettings:
     """
 
     n_components: int = 8
-    kept: float = 0.8
+    kept: float = 0.9
     n_hidden: int = 128
     n_steps: int = 400
     n_critic: int = 3
