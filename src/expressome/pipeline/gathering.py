@@ -45,6 +45,7 @@ _WORDS = {
     "nearest_centroid": "nearest centroid",
     "plain_forest_random_split": "plain forest, random split",
     "original_random_split": "original, random split",
+    "this_model_random_split": "this model, random split",
     "n_genes": "genes",
     "n_trees": "trees",
     "n_per_label": "study-effect rows per label",
