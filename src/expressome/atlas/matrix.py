@@ -56,25 +56,33 @@ class StoredMatrix:
         values = np.empty((len(rows), len(columns)), given)
         if not values.size:
             return values
-        blocks = [int(block) for block in np.unique(rows // BLOCK_SAMPLES)]
+        # Which rows lie in which block, once: per block it would cost more than to read one.
+        order = np.argsort(rows // BLOCK_SAMPLES, kind="stable")
+        blocks, starts = np.unique(rows[order] // BLOCK_SAMPLES, return_index=True)
+        pieces = list(zip(blocks.tolist(), np.split(order, starts[1:]), strict=True))
         fill = partial(self._fill, values, rows=rows, columns=columns)
-        if len(blocks) == 1 or workers == 1:
-            for block in blocks:
-                fill(block)
+        if len(pieces) == 1 or workers == 1:
+            for piece in pieces:
+                fill(piece)
         else:
-            for _ in map_blocks(fill, blocks, resources=Resources(workers=workers)):
+            for _ in map_blocks(fill, pieces, resources=Resources(workers=workers)):
                 pass
         return values
 
     def _fill(
-        self, values: NDArray[Any], block: int, *, rows: Positions, columns: Positions
+        self,
+        values: NDArray[Any],
+        piece: tuple[int, NDArray[np.intp]],
+        *,
+        rows: Positions,
+        columns: Positions,
     ) -> None:
         """Copy what one shard holds of the rows and columns asked for."""
+        block, at = piece
         chunks, chunk_of = np.unique(columns // CHUNK_GENES, return_inverse=True)
         path = block_path(self.folder, self.name, block)
         found = read_chunks(path, chunks.tolist(), n_genes=self.n_genes, dtype=self.dtype)
         places = chunk_of * CHUNK_GENES + columns % CHUNK_GENES
-        at = np.flatnonzero(rows // BLOCK_SAMPLES == block)
         within = rows[at] - block * BLOCK_SAMPLES
         if is_run(places) and is_run(at) and is_run(within):
             values[at[0] : at[-1] + 1] = found[
