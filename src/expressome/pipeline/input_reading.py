@@ -227,7 +227,9 @@ def _open_atlas(model: GeneScale, atlas: Atlas, resources: Resources) -> Predict
     ours = Normalizer.from_parts(model.normalizer_parts)
     theirs = Normalizer.from_parts(atlas.normalizer_parts)
     _check_species(model, str(atlas.description.get("species", "")), atlas.path.name)
-    if ours.unit != theirs.unit if model.use_ranks else ours.recipe != theirs.recipe:
+    # A map has a scale but no such choice.
+    use_ranks = bool(getattr(model, "use_ranks", False))
+    if ours.unit != theirs.unit if use_ranks else ours.recipe != theirs.recipe:
         msg = (
             f"{atlas.path.name} was made by the recipe {theirs.recipe}, the model by "
             f"{ours.recipe}; normalize the file with {ours.recipe}"
@@ -251,7 +253,7 @@ def _open_atlas(model: GeneScale, atlas: Atlas, resources: Resources) -> Predict
         present = found >= 0
         for span, block in atlas.blocks(rows, found[present], resources=resources):
             values = np.full((len(block), len(found)), np.nan, np.float32)
-            known = restore_order(block, theirs, found[present]) if model.use_ranks else block
+            known = restore_order(block, theirs, found[present]) if use_ranks else block
             values[:, present] = known
             yield span, values
 
