@@ -67,7 +67,7 @@ def train_and_predict(folder, atlas, resources):
     """Train on the atlas and label the samples of a file."""
     import expressome
 
-    expressome.train(atlas, out=folder / "model", resources=resources)
+    expressome.train(atlas, out=folder / "model", n_trees=20, n_genes=500, resources=resources)
     return expressome.predict(
         folder / "model", folder / "y.h5ad", out=folder / "p.parquet", resources=resources
     ).figures["n_samples"]
