@@ -240,7 +240,7 @@ def _open_atlas(model: GeneScale, atlas: Atlas, resources: Resources) -> Predict
         atlas.labels.is_labelled if atlas.labels.n_labels else np.zeros(atlas.n_samples, bool)
     )
     has_same_scale = (
-        model.use_ranks
+        use_ranks
         or ours.target is None
         or (
             theirs.target is not None
