@@ -28,7 +28,6 @@ _N_COMPONENTS = 50
 _PERPLEXITY = 30
 _N_NEAREST = 10
 _ROWS_AT_ONCE = 1024
-_FEW = 1000
 
 Floats = NDArray[np.float32]
 
@@ -199,8 +198,8 @@ def _draw(scores: Floats, seed: int) -> Floats:
     start = first / max(float(first[:, 0].std()), 1e-12) * 1e-4
     perplexity = min(_PERPLEXITY, (n_samples - 1) / 3)
     model = TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=seed)
-    # With few samples threads spend more time waiting for each other than working.
-    with threadpool_limits(1 if n_samples < _FEW else None, user_api="openmp"):
+    # Threads would wait for each other in each of 1,000 steps: on a busy machine, for minutes.
+    with threadpool_limits(1, user_api="openmp"):
         drawn: Floats = model.fit_transform(scores).astype(np.float32)
     return drawn
 
