@@ -28,7 +28,8 @@ def read_commands(text):
 def test_the_readme_names_every_step_of_the_way():
     text = (ROOT / "README.md").read_text()
 
-    assert [command.split()[1] for command in read_commands(text)] == VERBS
+    named = [command.split()[1] for command in read_commands(text)]
+    assert [verb for verb in named if verb in VERBS] == VERBS
     assert "make demo" in text
     assert "make test" in text
 
@@ -73,7 +74,11 @@ def desk(clone):
 @pytest.mark.timeout(900)
 def test_the_commands_of_the_readme_run_one_after_another_in_a_clone(desk):
     folder, series, label = desk
-    replaced = {"GSE30352": series, "--label brain --samples 100": f"--label '{label}' --samples 3"}
+    replaced = {
+        "GSE30352": series,
+        "--label brain --samples 100": f"--label '{label}' --samples 3",
+        "--sample S1": "--sample 'mine 1'",
+    }
     program = f"{sys.executable} -m expressome"
 
     commands = read_commands((folder / "README.md").read_text())

@@ -33,7 +33,9 @@ def path(tmp_path):
 def test_a_command_ends_with_what_it_took(path):
     result = call("inspect", path)
 
-    pattern = r"inspect: done in [\d.]+ s; read \S+ \w+, wrote \S+ \w+, peak memory \S+ [MG]B\n"
+    pattern = (
+        r"inspect: done in [\d.]+ s; read \S+ \w+, wrote \S+ \w+, peak memory \S+ [MG]B(\n  .*)*\n"
+    )
     assert re.fullmatch(pattern, result.stderr)
     assert messages_of(result) == ""
 
