@@ -49,9 +49,9 @@ def main():
 
     parts, exact_s = measure(lambda tile: sum_tile(values[:, tile], 1 / norms, windows))
     exact = combine_similarity(np.sum(parts, axis=0), windows, **some)
-    print(f"{chosen.samples} samples x {chosen.genes} genes, one thread, second pass only, processor seconds")
+    print(f"{chosen.samples} samples x {chosen.genes} genes, one thread, second pass only")
     print(f"exact: {exact_s:.1f} s; mean cosine {exact.min():.3f} to {exact.max():.3f}")
-    print("dimensions  seconds  speed-up  median SE  mean |error|  max |error|  within 4.5 SE")
+    print("dimensions  CPU s    speed-up  median SE  mean |error|  max |error|  within 4.5 SE")
     for wanted in chosen.dimensions:
         k = count_buckets(wanted, chosen.genes)
         parts, took_s = measure(
