@@ -91,7 +91,8 @@ def build_batch(part: BatchEffects | None) -> Section:
     shown = (
         part.table if part.has_labels else part.table.drop(columns=["label", "study_within_label"])
     )
-    table = Table("batch-shares", "Shares of each principal component", _COLUMNS, shown.reset_index())
+    caption = "Shares of each principal component"
+    table = Table("batch-shares", caption, _COLUMNS, shown.reset_index())
     return Section(
         "batch", title, lead, facts=facts, figures=(figure,), tables=(table,), points=_ADVICE
     )
