@@ -215,7 +215,7 @@ def test_linear_scores_refuse_other_genes_and_incomplete_parts(rng):
     parts = scores.to_parts()
     with pytest.raises(ModelError, match=r"shape \(2, 3\) should be \(3, 3\)"):
         LinearScores.from_parts(parts | {"weights": parts["weights"][:2]})
-    with pytest.raises(ModelError, match="lack scale"):
+    with pytest.raises(ModelError, match="linear half lacks scale"):
         LinearScores.from_parts({k: v for k, v in parts.items() if k != "scale"})
 
 

@@ -133,7 +133,7 @@ def test_profiles_find_the_study_a_sample_comes_from_and_stay_few():
     assert (found.studies[nearest], found.labels[nearest]) == ("s1450", 1)
     again = StudyProfiles.from_parts(found.to_parts())
     np.testing.assert_array_equal(again.profiles, found.profiles)
-    with pytest.raises(ModelError, match="lack profiles"):
+    with pytest.raises(ModelError, match="study_profiles lacks profiles"):
         StudyProfiles.from_parts({k: v for k, v in found.to_parts().items() if k != "profiles"})
 
 

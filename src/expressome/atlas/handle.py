@@ -237,26 +237,6 @@ class Atlas(StoredTables):
             raise ShapeError(msg)
         replace_element(self.path, f"obsm/{name}", np.asarray(values))
 
-    def write_varm(self, name: str, values: NDArray[Any]) -> None:
-        """Store numbers per gene, such as its mean in each label.
-
-        Parameters
-        ----------
-        name
-            Such as ``"label_mean"``.
-        values
-            Shape (n_genes, n_columns).
-
-        Raises
-        ------
-        ShapeError
-            If the number of rows differs from the genes of the atlas.
-        """
-        if len(values) != self.n_genes:
-            msg = f"{name} has {len(values)} rows, the atlas {self.n_genes} genes; pass one each"
-            raise ShapeError(msg)
-        replace_element(self.path, f"varm/{name}", np.asarray(values))
-
     def _read(self, array: str, samples: Selection, genes: Selection) -> NDArray[Any]:
         rows = to_positions(
             samples, self.obs.index if holds_ids(samples) else self.n_samples, "sample"

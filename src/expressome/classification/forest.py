@@ -1,20 +1,21 @@
 """Random forest as plain arrays, read by our own code."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from expressome.classification.stored_parts import StoredParts, require_parts
 from expressome.errors import ModelError, ShapeError
 
 __all__ = ["Forest", "merge_forests"]
 
 
 @dataclass(frozen=True, slots=True)
-class Forest:
+class Forest(StoredParts):
     """All trees, node after node; leaves hold sparse class shares.
 
     Attributes
@@ -87,10 +88,6 @@ class Forest:
         """Count the nodes that ask about each gene, shape (n_genes,)."""
         return np.bincount(self.genes[self.genes >= 0], minlength=self.n_genes)
 
-    def to_parts(self) -> dict[str, NDArray[Any]]:
-        """Give plain arrays that `from_parts` reads back."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
-
     @classmethod
     def from_parts(cls, parts: Mapping[str, NDArray[Any]]) -> "Forest":
         """Build the forest from its arrays, checking that every index is in range.
@@ -110,11 +107,7 @@ class Forest:
         ModelError
             If an array is absent or points outside another.
         """
-        missing = [f.name for f in fields(cls) if f.name not in parts]
-        if missing:
-            msg = f"the forest lacks {', '.join(missing)}; the model is incomplete, train it again"
-            raise ModelError(msg)
-        arrays: dict[str, Any] = {f.name: parts[f.name] for f in fields(cls)}
+        arrays = require_parts(cls, parts, "the forest")
         arrays |= {name: int(arrays[name]) for name in ("n_classes", "n_genes")}
         forest = cls(**arrays)
         _check_indices(forest)

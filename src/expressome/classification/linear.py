@@ -1,12 +1,13 @@
 """Linear scores: the linear half of the ensemble."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from expressome.classification.stored_parts import StoredParts, require_parts
 from expressome.errors import ModelError, ShapeError
 
 __all__ = ["LinearScores"]
@@ -17,7 +18,7 @@ _SOFTNESS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class LinearScores:
+class LinearScores(StoredParts):
     """A linear score per class, and its softmax.
 
     Attributes
@@ -78,10 +79,6 @@ class LinearScores:
         """Give what one spread of a gene adds to each class's score, shape (n_classes,)."""
         return np.asarray(self.weights[gene] / _SOFTNESS, dtype=np.float64)
 
-    def to_parts(self) -> dict[str, NDArray[Any]]:
-        """Give plain arrays that `from_parts` reads back."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
-
     @classmethod
     def from_parts(cls, parts: Mapping[str, NDArray[Any]]) -> "LinearScores":
         """Build the scores from their arrays.
@@ -101,11 +98,7 @@ class LinearScores:
         ModelError
             If an array is absent or their shapes disagree.
         """
-        missing = [f.name for f in fields(cls) if f.name not in parts]
-        if missing:
-            msg = f"the linear weights lack {', '.join(missing)}; train the model again"
-            raise ModelError(msg)
-        scores = cls(**{f.name: parts[f.name] for f in fields(cls)})
+        scores = cls(**require_parts(cls, parts, "the linear half"))
         expected = (len(scores.centre), len(scores.intercepts))
         if scores.weights.shape != expected or len(scores.has_samples) != expected[1]:
             msg = f"linear weights of shape {scores.weights.shape} should be {expected}"

@@ -1,14 +1,14 @@
 """Mean profiles of the training studies, to say which of them a sample resembles."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from expressome.errors import ModelError
+from expressome.classification.stored_parts import StoredParts, require_parts
 
 __all__ = ["StudyProfiles", "fit_study_profiles"]
 
@@ -17,7 +17,7 @@ _MAX_PROFILES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class StudyProfiles:
+class StudyProfiles(StoredParts):
     """Mean standardised profile of each pair of study and label.
 
     Attributes
@@ -58,10 +58,6 @@ class StudyProfiles:
         length = float(np.sqrt((standard**2).sum()))
         return np.asarray(self.profiles.astype(np.float64) @ standard / max(length, 1e-12))
 
-    def to_parts(self) -> dict[str, NDArray[Any]]:
-        """Give plain arrays that `from_parts` reads back."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
-
     @classmethod
     def from_parts(cls, parts: Mapping[str, NDArray[Any]]) -> "StudyProfiles":
         """Build the profiles from their arrays.
@@ -81,11 +77,7 @@ class StudyProfiles:
         ModelError
             If an array is absent.
         """
-        missing = [f.name for f in fields(cls) if f.name not in parts]
-        if missing:
-            msg = f"the study profiles lack {', '.join(missing)}; train the model again"
-            raise ModelError(msg)
-        return cls(**{f.name: parts[f.name] for f in fields(cls)})
+        return cls(**require_parts(cls, parts, "the part study_profiles"))
 
 
 def fit_study_profiles(
