@@ -93,12 +93,10 @@ PARSERS = {
     "sheet.tsv": read_label_table,
     "counts.csv": read_counts,
     "counts.parquet": read_counts,
-    "counts.h5ad": read_counts,
     "genes.gtf": read_annotation,
     "genes.gtf.gz": read_annotation,
     "run.toml": partial(read_configuration, verbs={}),
     "target.npz": expressome.load_target,
-    "compendium.h5": read_archs4,
 }
 
 
