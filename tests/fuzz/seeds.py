@@ -2,10 +2,8 @@
 
 import gzip
 
-import anndata
 import numpy as np
 import pandas as pd
-from tests.support.build import make_archs4
 from tests.support.studies import gene_table
 
 import expressome
@@ -59,8 +57,5 @@ def write_seeds(folder):
     genes, samples = gene_table(20).index, [f"GSM{i}" for i in range(6)]
     counts = np.random.default_rng(0).poisson(30, (6, 20))
     pd.DataFrame(counts.T, index=genes, columns=samples).to_parquet(folder / "counts.parquet")
-    obs, var = pd.DataFrame(index=samples), pd.DataFrame(index=genes)
-    anndata.AnnData(counts.astype(np.float32), obs, var).write_h5ad(folder / "counts.h5ad")
-    make_archs4(folder / "compendium.h5", n_samples=6, n_genes=20)
     expressome.save_target(expressome.fit_target(counts), folder / "target.npz")
     return {path.name: path for path in folder.iterdir()}
