@@ -43,7 +43,7 @@ def test_every_figure_is_drawn(page):
         "[...document.querySelectorAll('.plot')].map(p => !!p.querySelector('svg'))"
     )
 
-    assert len(drawn) == 23
+    assert len(drawn) == 24
     assert all(drawn)
 
 
