@@ -82,7 +82,7 @@ class _OnOff(click.ParamType):  # type: ignore[type-arg]  # click's generic has 
 @click.option(
     "--time-budget-s",
     type=click.FloatRange(min=0),
-    default=600.0,
+    default=60.0,
     show_default=True,
     help="Seconds after which no further forest is tried.",
 )

@@ -58,7 +58,7 @@ def train(
     features: Features = "information",
     n_genes: int | None = None,
     n_trees: int | None = None,
-    time_budget_s: float = 600.0,
+    time_budget_s: float = 60.0,
     max_error: float | None = None,
     augment: Augment = "none",
     refit: Refit = "all",
