@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from expressome.cli.augment import METHODS
 from expressome.cli.options import (
     expected_failures,
     out_option,
@@ -18,18 +19,7 @@ __all__ = ["train"]
 # Written out here so that `--help` loads nothing; a test holds them equal to the library's.
 FEATURES = ("information", "variance", "f-test", "ranks")
 REFIT = ("all", "none")
-AUGMENT = (
-    "none",
-    "auto",
-    "gan",
-    "oversampling",
-    "smote",
-    "mixup",
-    "gaussian",
-    "negative-binomial",
-    "copula",
-    "study-effects",
-)
+AUGMENT = ("none", "auto", *METHODS)
 
 
 class _OnOff(click.ParamType):  # type: ignore[type-arg]  # click's generic has no use here

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from expressome.atlas import Atlas
-from expressome.augmentation.baselines import METHODS
+from expressome.augmentation.baselines import METHODS, Method
 from expressome.augmentation.rare_labels import RARE_BELOW, RareRows, make_rare
 from expressome.augmentation.training_samples import TrainingSamples, collect_training
 from expressome.augmentation.utility import (
@@ -40,18 +40,7 @@ __all__ = [
     "read_divisor",
 ]
 
-Augment = Literal[
-    "none",
-    "auto",
-    "gan",
-    "oversampling",
-    "smote",
-    "mixup",
-    "gaussian",
-    "negative-binomial",
-    "copula",
-    "study-effects",
-]
+Augment = Literal["none", "auto"] | Method
 AUGMENT: tuple[str, ...] = ("none", "auto", *METHODS)
 
 # A method must beat none by this much: smaller gains are chance (as `choose_settings`).
