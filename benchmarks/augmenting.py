@@ -12,7 +12,7 @@ fidelity (b): a study is left out whole; synthetic samples of the other studies 
 the ceiling is real samples of the other studies. All sets of one table have equal sizes.
 utility: n real samples of one label, all of the others; average precision and F1 of the
 label on studies left out, without augmentation, with class weights, with each method, paired
-over repeats; the 1,000 genes that vary most, forests of 100 trees.
+over repeats; the 1,000 genes that vary most, forests of 100 trees, one core.
 """
 
 import argparse
@@ -32,7 +32,13 @@ from expressome.augmentation.fidelity import METRICS, compare_sets, measure_memo
 from expressome.augmentation.generator import fit_generator
 from expressome.augmentation.study_effects import fit_study_effects
 from expressome.augmentation.training_samples import collect_training, fill_missing, fit_medians
-from expressome.augmentation.utility import UtilityOptions, measure_utility, summarize_utility
+from expressome.augmentation.utility import (
+    CLASS_WEIGHTS,
+    Trial,
+    UtilityOptions,
+    measure_utility,
+    summarize_utility,
+)
 from expressome.engine import Resources
 from expressome.errors import ExpressomeError
 from expressome.normalization.recipe import Normalizer
@@ -165,17 +171,34 @@ def run_utility(options):
     everything = collect(values, labelled, depths, np.arange(len(values)))
     genes = np.sort(np.argsort(-everything.values.var(axis=0))[: options.genes])
     samples = replace(everything, values=np.ascontiguousarray(everything.values[:, genes]))
-    utility = UtilityOptions(make_forest_fit(n_trees=100), options.method or METHODS)
-    trials = []
+    trials = read_trials(options.out)
+    known = {trial.method for trial in trials}
+    methods = [method for method in options.method or METHODS if method not in known]
+    utility = UtilityOptions(
+        make_forest_fit(n_trees=options.trees, n_workers=1),
+        methods,
+        is_weighted_tried=CLASS_WEIGHTS not in known,
+    )
     for label in options.label:
-        start = time.perf_counter()
-        trials += measure_utility(
+        start, worked = time.perf_counter(), time.process_time()
+        found = measure_utility(
             samples, [label], options=utility, sizes=options.sizes, n_repeats=options.repeats
         )
-        print(f"{label}: {time.perf_counter() - start:.0f} s", flush=True)
-        report_utility(trials)
-    if options.out is not None:
-        pd.DataFrame([asdict(trial) for trial in trials]).to_csv(options.out, sep="\t", index=False)
+        trials += [trial for trial in found if trial.method not in known]
+        elapsed_s, worked_s = time.perf_counter() - start, time.process_time() - worked
+        print(f"{label}: {elapsed_s:.0f} s, processor time {worked_s:.0f} s", flush=True)
+        if options.out is not None:
+            table = pd.DataFrame([asdict(trial) for trial in trials])
+            table.to_csv(options.out, sep="\t", index=False)
+    report_utility(trials)
+
+
+def read_trials(path):
+    """Read the trials of an earlier run, so that only other methods are run."""
+    if path is None or not path.exists():
+        return []
+    rows = pd.read_csv(path, sep="\t", keep_default_na=False).to_dict("records")
+    return [Trial(**row) for row in rows]
 
 
 def report_utility(trials):
@@ -253,7 +276,12 @@ def main():
         part.add_argument("--sizes", type=int, nargs="+", default=[5, 10, 20, 50])
         part.add_argument("--method", action="append", choices=METHODS, help="utility only")
         part.add_argument("--genes", type=int, default=1000, help="utility only")
-        part.add_argument("--out", type=Path, help="utility only: every trial, TSV")
+        part.add_argument("--trees", type=int, default=100, help="utility only")
+        part.add_argument(
+            "--out",
+            type=Path,
+            help="utility only: every trial, TSV; methods in it are not run again",
+        )
     scale = parts.add_parser("scale")
     scale.add_argument("--samples", type=int, default=384)
     scale.add_argument("--genes", type=int, default=60_000)
