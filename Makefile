@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 WORKERS ?= 2
 DEMO ?= demo
 
-.PHONY: install demo test check marked faults fuzz format docs environments clean
+.PHONY: install demo test check marked faults fuzz format docs environments audit clean
 
 install: $(VENV)/.installed
 
@@ -42,6 +42,7 @@ check: install
 	$(BIN)/ruff check src tests benchmarks scripts
 	$(BIN)/mypy
 	$(BIN)/codespell src tests docs benchmarks scripts README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/python -m scripts.audit_dependencies
 	$(BIN)/python -m pytest -q -p no:randomly tests/test_layers.py tests/test_docs.py tests/test_public_api.py
 
 format: install
@@ -56,6 +57,10 @@ docs: install
 EXTRAS ?= none fast report explore cluster accel gan
 environments: install
 	$(BIN)/python -m scripts.check_environments --extras $(EXTRAS)
+
+# Licences, pins and, where pip-audit and a network are there, known vulnerabilities.
+audit: install
+	$(BIN)/python -m scripts.audit_dependencies --advisories
 
 clean:
 	rm -rf $(VENV) $(DEMO) dist build docs/generated .mypy_cache .ruff_cache .pytest_cache
