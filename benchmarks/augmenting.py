@@ -10,6 +10,7 @@ fidelity (a): half of each study's samples is held back; synthetic samples made 
 other half face the held-back half; the ceiling is the real training half against it.
 fidelity (b): a study is left out whole; synthetic samples of the other studies face it;
 the ceiling is real samples of the other studies. All sets of one table have equal sizes.
+Both are repeated: over random halvings, and over the studies that hold most of a label.
 utility: n real samples of one label, all of the others; average precision and F1 of the
 label on studies left out, without augmentation, with class weights, with each method, paired
 over repeats; the 1,000 genes that vary most, forests of 100 trees, one core.
@@ -24,13 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
+from scipy import sparse, stats
 
 from expressome.atlas import open_atlas
-from expressome.augmentation.baselines import METHODS, make_baseline
+from expressome.augmentation.baselines import METHODS
 from expressome.augmentation.fidelity import METRICS, compare_sets, measure_memorisation
 from expressome.augmentation.generator import fit_generator
-from expressome.augmentation.study_effects import fit_study_effects
 from expressome.augmentation.training_samples import collect_training, fill_missing, fit_medians
 from expressome.augmentation.utility import (
     CLASS_WEIGHTS,
@@ -39,6 +39,7 @@ from expressome.augmentation.utility import (
     measure_utility,
     summarize_utility,
 )
+from expressome.augmentation.workshop import fit_workshop
 from expressome.engine import Resources
 from expressome.errors import ExpressomeError
 from expressome.normalization.recipe import Normalizer
@@ -47,6 +48,11 @@ from expressome.pipeline.label_reading import read_labelled
 from expressome.pipeline.method_choosing import make_forest_fit
 
 SHOWN = [*METRICS, "nearest_neighbour_ratio", "n_copies"]
+# What the targets are about.
+TARGETS = ["two_sample_auc", "correlation_agreement", "precision", "coverage"]
+CEILING = "(real: ceiling)"
+# Fewest samples of a label on either side of comparison (b).
+MIN_FACING = 3
 
 
 def read_all(path, min_measured=0.95):
@@ -76,38 +82,20 @@ def collect(values, labelled, depths, rows):
     )
 
 
-def make_all(training, label, n_samples, seed, methods=METHODS):
-    """Give the samples of every method that can work, and the generator's training time."""
+def make_all(workshop, label, n_samples, seed):
+    """Give samples of every method that can work from so few real ones."""
     made = {}
-    effects = fit_study_effects(training.values, training.labels, training.studies)
-    for method in methods:
+    for method in METHODS:
         rng = np.random.default_rng([seed, *method.encode()])
         try:
-            if method.startswith("gan"):
-                generator = fit_generator(training, rng=rng)
-                made["gan"] = generator.sample(label, n_samples, rng=rng)
-                made["gan, new studies"] = generator.sample(
-                    label, n_samples, rng=rng, effects=effects
-                )
-            else:
-                made[method] = make_baseline(
-                    method, training, label, n_samples=n_samples, rng=rng, effects=effects
-                )
+            made[method] = workshop.make(method, label, n_samples, rng=rng)
         except ExpressomeError as error:
             print(f"  {method}: {error}")
+            continue
+        if method == "gan":
+            new = replace(workshop, new_studies=True)
+            made["gan, new studies"] = new.make(method, label, n_samples, rng=rng)
     return made
-
-
-def measure(real, made, training, holders, seed):
-    """Compare every method's samples with the same real ones."""
-    rows = {}
-    for method, values in made.items():
-        rng = np.random.default_rng(seed)
-        n = min(len(values), len(real))
-        found = compare_sets(real[:n], values[:n], background=training.values, rng=rng)
-        memory = measure_memorisation(values[:n], holders, real, rng=rng)
-        rows[method] = found | memory
-    return pd.DataFrame(rows).loc[SHOWN]
 
 
 def split_by_sample(labelled, rng):
@@ -123,46 +111,89 @@ def split_by_sample(labelled, rng):
     return training
 
 
+def list_cuts(labelled, holders, n_repeats):
+    """Give (comparison, labels, training samples) of every cut of the samples."""
+    for seed in range(n_repeats):
+        yield "a", list(holders), split_by_sample(labelled, np.random.default_rng(seed))
+    asked = {}
+    for label, holds in holders.items():
+        studies, sizes = np.unique(labelled.studies[holds], return_counts=True)
+        usable = [
+            (int(size), str(study))
+            for study, size in zip(studies, sizes, strict=True)
+            if min(size, holds.sum() - size) >= MIN_FACING
+        ]
+        for _, study in sorted(usable, reverse=True)[:n_repeats]:
+            asked.setdefault(study, []).append(label)
+    for study, labels in asked.items():
+        yield "b", labels, labelled.studies != study
+
+
 def run_fidelity(options):
     values, labelled, depths = read_all(options.atlas)
     keys = [str(key) for key in labelled.table.index]
     print(f"{values.shape[0]} labelled samples x {values.shape[1]} genes measured in 95%")
-    for label in options.label:
-        holds = np.asarray(labelled.labels[:, [keys.index(label)]].todense()).ravel() > 0
-        tables = {"a": [], "b": []}
-        for seed in range(options.repeats):
-            rng = np.random.default_rng(seed)
-            is_training = split_by_sample(labelled, rng)
-            tables["a"].append(face(values, labelled, depths, label, is_training, holds, seed))
-            studies = [
-                study
-                for study in np.unique(labelled.studies[holds])
-                if (holds & (labelled.studies == study)).sum() >= 6
-                and (holds & (labelled.studies != study)).sum() >= 6
-            ]
-            for study in studies[: options.repeats] if seed == 0 else []:
-                seen = labelled.studies != study
-                tables["b"].append(face(values, labelled, depths, label, seen, holds, seed))
-        for name, found in tables.items():
-            if found:
-                print(f"\n{label}, comparison ({name}), mean of {len(found)}")
-                print((sum(found) / len(found)).round(3).to_string(), flush=True)
+    holders = {
+        label: np.asarray(labelled.labels[:, [keys.index(label)]].todense()).ravel() > 0
+        for label in options.label
+    }
+    found = []
+    for number, (name, labels, seen) in enumerate(list_cuts(labelled, holders, options.repeats)):
+        training = collect(values, labelled, depths, np.flatnonzero(seen))
+        rng = np.random.default_rng(number)
+        workshop = fit_workshop(training, METHODS, new_studies=True, rng=rng, n_workers=1)
+        workshop = replace(workshop, new_studies=False)
+        for label in labels:
+            hidden = np.flatnonzero(holders[label] & ~seen)
+            real = collect(values, labelled, depths, rng.permutation(hidden)[:100]).values
+            for method, figures in face(real, workshop, label, number).items():
+                place = {"comparison": name, "label": label, "cut": number, "method": method}
+                found.append(place | {"n": len(real)} | figures)
+        print(f"({name}) cut {number}: {', '.join(labels)}", flush=True)
+        if options.out is not None:
+            pd.DataFrame(found).to_csv(options.out, sep="\t", index=False)
+    report_fidelity(pd.DataFrame(found))
 
 
-def face(values, labelled, depths, label, is_training, holds, seed):
-    """Let the ceiling and all methods face the real samples outside training."""
+def face(real, workshop, label, seed):
+    """Let the ceiling, the floor and all methods face the real samples outside training."""
     rng = np.random.default_rng(seed)
-    training = collect(values, labelled, depths, np.flatnonzero(is_training))
-    hidden = rng.permutation(np.flatnonzero(holds & ~is_training))[:100]
-    real = collect(values, labelled, depths, hidden).values
+    training = workshop.samples
     holders = training.values[training.holders(label)]
     n = min(len(real), len(holders))
-    ceiling = holders[rng.permutation(len(holders))[:n]]
-    noise_rows = rng.integers(training.n_samples, size=(n, values.shape[1]))
-    made = {"(real: ceiling)": ceiling}
-    made |= make_all(training, label, n, seed)
-    made["(noise: floor)"] = np.take_along_axis(training.values, noise_rows, axis=0)
-    return measure(real[:n], made, training, holders, seed)
+    noise_rows = rng.integers(training.n_samples, size=(n, real.shape[1]))
+    sets = {CEILING: holders[rng.permutation(len(holders))[:n]]}
+    sets |= make_all(workshop, label, n, seed)
+    sets["(noise: floor)"] = np.take_along_axis(training.values, noise_rows, axis=0)
+    figures = {}
+    for method, made in sets.items():
+        chosen = np.random.default_rng(seed)
+        figures[method] = compare_sets(
+            real[:n], made, background=training.values, rng=chosen, n_workers=1
+        ) | measure_memorisation(made, holders, real[:n], rng=chosen)
+    return figures
+
+
+def report_fidelity(found):
+    """Print means, and the paired difference from the ceiling with its 95% interval."""
+    for (name, label), part in found.groupby(["comparison", "label"], sort=False):
+        n_cuts = part["cut"].nunique()
+        print(
+            f"\n{label}, comparison ({name}), mean of {n_cuts}, {part['n'].min()} samples or more"
+        )
+        print(part.groupby("method", sort=False)[SHOWN].mean().T.round(3).to_string())
+        if n_cuts < 2:
+            continue
+        ceiling = part[part["method"] == CEILING].set_index("cut")
+        rows = {}
+        for method, own in part[part["method"] != CEILING].groupby("method", sort=False):
+            gaps = own.set_index("cut")[TARGETS] - ceiling.loc[own["cut"], TARGETS]
+            reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std() / np.sqrt(len(gaps))
+            rows[method] = {
+                metric: f"{gaps[metric].mean():+.3f} ± {reach[metric]:.3f}" for metric in TARGETS
+            }
+        print("minus the ceiling, with 95% intervals over the cuts")
+        print(pd.DataFrame(rows).T.to_string(), flush=True)
 
 
 def run_utility(options):
@@ -280,7 +311,7 @@ def main():
         part.add_argument(
             "--out",
             type=Path,
-            help="utility only: every trial, TSV; methods in it are not run again",
+            help="every figure, TSV; utility: methods in it are not run again",
         )
     scale = parts.add_parser("scale")
     scale.add_argument("--samples", type=int, default=384)

@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from expressome.augmentation.study_effects import extend_training, fit_study_effects
+from expressome.augmentation.study_effects import (
+    StudyEffects,
+    extend_training,
+    fit_study_effects,
+)
 from expressome.errors import InvalidValueError, LabelError, ShapeError, StudyWarning
 
 VALUES = np.array([[1, 8], [3, 6], [5, 4], [2, 2], [9, 9]], dtype=np.float32)
@@ -46,6 +50,22 @@ def test_one_study_gives_no_effects_and_says_so():
 
     assert effects.n_differences == 0
     assert not effects.sample(3, rng=np.random.default_rng(0)).any()
+
+
+def test_what_is_laid_on_is_a_share_of_another_sample_and_one_effect(rng):
+    # One difference of (2, 0) and no spread: effects move the first gene only.
+    effects = StudyEffects(np.array([[2, 0]], np.float32), np.zeros(2, np.float32), 1)
+    values = np.full((5000, 2), 10, dtype=np.float32)
+    pool = np.array([[10, 20]], dtype=np.float32)
+
+    moved = effects.lay_on(values, pool, rng=rng)
+    still = effects.lay_on(values, pool, rng=rng, strength=0, lowest_weight=1)
+
+    assert (moved[:, 0] - 10).std() == pytest.approx(2, rel=0.05)
+    assert moved[:, 1].min() >= 10
+    assert moved[:, 1].max() <= 13
+    assert moved[:, 1].mean() == pytest.approx(11.5, abs=0.05)
+    np.testing.assert_array_equal(still, values)
 
 
 def test_a_label_with_one_sample_gets_its_rows(rng):

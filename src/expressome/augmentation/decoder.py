@@ -171,7 +171,6 @@ class Decoder:
         scores: NDArray[np.float32],
         reference: LabelReference,
         *,
-        shifts: NDArray[np.float32] | None = None,
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """Write full profiles for new deviations.
@@ -192,8 +191,6 @@ class Decoder:
             Standardised deviations, shape (n, n_components).
         reference
             From `references`.
-        shifts
-            Study effects to add before the last step, shape (n, n_genes).
         rng
             Source of randomness.
 
@@ -207,8 +204,6 @@ class Decoder:
         latent += self.groups.centres[self.groups.members[bases]]
         latent += self._draw_residuals(anchors, squares, reference=reference, rng=rng)
         matched = match_genes(latent, reference.values, n_workers=self.n_workers)
-        if shifts is not None:
-            matched += shifts
         # Genes tied at the reference's minimum are ordered by the latent value.
         matched += np.float32(1e-4) * latent
         templates = self.samples.values[anchors]

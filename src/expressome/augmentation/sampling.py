@@ -185,10 +185,11 @@ class Generator:
         for n_block in _cut_evenly(n_samples):
             bases = spread_evenly(holders, max(n_block, _MIN_BLOCK), rng)
             scores = self._draw_scores(holders, bases, rng)
-            shifts = effects.sample(len(bases), rng=rng) if effects is not None else None
-            made = self.decoder.decode(bases, scores, reference, shifts=shifts, rng=rng)
-            blocks.append(made[:n_block])
-        return np.concatenate(blocks)
+            blocks.append(self.decoder.decode(bases, scores, reference, rng=rng)[:n_block])
+        made = np.concatenate(blocks)
+        if effects is None:
+            return made
+        return effects.lay_on(made, self.decoder.samples.values, rng=rng)
 
     def _draw_scores(
         self, holders: NDArray[np.intp], bases: NDArray[np.intp], rng: np.random.Generator

@@ -74,6 +74,49 @@ class StudyEffects:
         weights *= np.float32(strength / np.sqrt(n_differences))
         return np.asarray(weights @ self.differences, dtype=np.float32)
 
+    def lay_on(
+        self,
+        values: NDArray[np.float32],
+        pool: NDArray[np.float32],
+        *,
+        rng: np.random.Generator,
+        strength: float = 1.0,
+        lowest_weight: float = _LOWEST_WEIGHT,
+    ) -> NDArray[np.float32]:
+        """Move samples to studies that nobody has seen.
+
+        w times the sample plus (1 - w) times any of the pool, w uniform in `lowest_weight` to 1,
+        plus a new effect each, plus independent noise of a tenth of the spread within studies.
+
+        Parameters
+        ----------
+        values
+            Real or synthetic samples, shape (n_samples, n_genes). Not modified.
+        pool
+            Training samples of any label, same genes.
+        rng
+            Source of randomness.
+        strength
+            Factor on every effect.
+        lowest_weight
+            Lowest share of the sample itself; 1 mixes nothing.
+
+        Returns
+        -------
+        ndarray
+            Shape of `values`, float32, clipped at 0 where the pool has nothing below 0.
+        """
+        partners = rng.integers(len(pool), size=len(values))
+        weights = rng.uniform(lowest_weight, 1, len(values)).astype(np.float32)[:, None]
+        rows = self.sample(len(values), rng=rng, strength=strength)
+        rows += weights * values
+        rows += (1 - weights) * pool[partners]
+        noise = rng.standard_normal(rows.shape, dtype=np.float32) * np.float32(_NOISE_SHARE)
+        rows += noise * self.spread
+        if pool.size and pool.min() >= 0:
+            np.maximum(rows, 0, out=rows)
+        return rows
+
 
 def _check_values(values: ArrayLike) -> NDArray[np.float32]:
     """Give the values as float32, refusing other than two axes and NaN."""
@@ -276,11 +319,9 @@ def extend_training(  # noqa: PLR0913 - samples, then how far they are moved
 ) -> tuple[NDArray[np.float32], sparse.csr_array]:
     """Make training rows that look as if they came from other studies.
 
-    Each new row is w times a sample of the label plus (1 - w) times any other
-    sample, w uniform in `lowest_weight` to 1, plus a new study effect, plus independent
-    noise of a tenth of the spread within studies. It carries all labels of its
-    first sample. A classifier trained on them learns which directions studies
-    move in and stops trusting those.
+    Each new row is a sample of the label, mixed with any other and moved by a new study
+    effect as `StudyEffects.lay_on` says, and carries all labels of its first sample. A
+    classifier trained on them learns which directions studies move in and stops trusting those.
 
     Parameters
     ----------
@@ -354,14 +395,7 @@ def extend_training(  # noqa: PLR0913 - samples, then how far they are moved
         )
         raise ShapeError(msg)
     bases = _choose_bases(matrix, n_per_label, rng, studies=names if by_study else None)
-    partners = rng.integers(len(checked), size=len(bases))
-    weights = rng.uniform(lowest_weight, 1, len(bases)).astype(np.float32)[:, None]
-    rows = effects.sample(len(bases), rng=rng, strength=strength)
-    rows += weights * checked[bases]
-    rows += (1 - weights) * checked[partners]
-    rows += (
-        rng.standard_normal(rows.shape, dtype=np.float32) * np.float32(_NOISE_SHARE)
-    ) * effects.spread
-    if checked.size and checked.min() >= 0:
-        np.maximum(rows, 0, out=rows)
+    rows = effects.lay_on(
+        checked[bases], checked, rng=rng, strength=strength, lowest_weight=lowest_weight
+    )
     return rows, matrix[bases]
