@@ -9,14 +9,8 @@ import time
 import numpy as np
 
 from expressome.metrics.projection import count_buckets, project_tile, standard_error
-from expressome.metrics.similarity import (
-    GENE_TILE,
-    combine_similarity,
-    find_neighbours,
-    join_windows,
-    squared_norms,
-    sum_tile,
-)
+from expressome.metrics.similarity import combine_similarity, squared_norms, sum_tile
+from expressome.metrics.windows import GENE_TILE, find_neighbours, join_windows
 
 
 def simulate(n_samples, n_genes, seed=0):

@@ -15,14 +15,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from expressome.engine import Resources
 from expressome.metrics.signal import signal
-from expressome.metrics.similarity import (
-    GENE_TILE,
-    NeighbourWindows,
-    find_neighbours,
-    mean_cosine,
-    sum_tile,
-    window_span,
-)
+from expressome.metrics.similarity import mean_cosine, sum_tile
+from expressome.metrics.windows import GENE_TILE, NeighbourWindows, find_neighbours, window_span
 
 DESCRIPTION = __doc__.splitlines()[0]
 

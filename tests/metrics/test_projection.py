@@ -5,7 +5,8 @@ import pytest
 
 from expressome.errors import InvalidValueError
 from expressome.metrics.projection import count_buckets, project_tile, standard_error
-from expressome.metrics.similarity import find_neighbours, sum_tile
+from expressome.metrics.similarity import sum_tile
+from expressome.metrics.windows import find_neighbours
 
 
 def make_tile(rng, n_samples=300, n_genes=128):

@@ -8,13 +8,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from expressome.engine import Resources
 from expressome.errors import InvalidValueError, ShapeError
-from expressome.metrics.similarity import (
-    GENE_TILE,
-    find_neighbours,
-    mean_cosine,
-    sum_tile,
-    window_span,
-)
+from expressome.metrics.similarity import mean_cosine, sum_tile
+from expressome.metrics.windows import GENE_TILE, find_neighbours, window_span
 
 
 def by_brute_force(values, n_neighbours=100, percentile=95):

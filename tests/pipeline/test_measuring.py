@@ -18,7 +18,8 @@ from expressome.cli import normalize as normalize_command
 from expressome.cli.main import cli
 from expressome.engine import Resources
 from expressome.errors import AtlasError, InvalidValueError
-from expressome.metrics.similarity import mean_cosine, window_span
+from expressome.metrics.similarity import mean_cosine
+from expressome.metrics.windows import window_span
 from expressome.pipeline.measuring import measure
 from expressome.pipeline.normalizing import normalize
 from expressome.reference.lengths import load_lengths

@@ -12,6 +12,7 @@ from expressome.blocks import row_spans
 from expressome.engine import Resources, hold_cluster
 from expressome.metrics.similarity import mean_cosine
 from expressome.normalization.quantile import apply_target, fit_target, save_target
+from expressome.pipeline import gene_tiling
 from expressome.pipeline.measuring import measure
 from expressome.pipeline.normalizing import normalize
 
@@ -56,7 +57,11 @@ def test_the_order_of_samples_changes_the_target_by_rounding_alone(n_samples, se
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_order_of_samples_leaves_metrics_equal_with_ties_broken_by_id(seed, tmp_path):
+@pytest.mark.parametrize("way", [True, False], ids=["pairs", "sums"])
+def test_the_order_of_samples_leaves_metrics_equal_with_ties_broken_by_id(
+    seed, way, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(gene_tiling, "prefers_gram", lambda *_: way)
     # Few reads, so that most genes have ties around their percentile.
     counts = make_counts(600, 150, seed) // 50
     samples = make_samples(600)
@@ -91,7 +96,9 @@ def bytes_of(atlas):
 
 
 @pytest.mark.slow
-def test_two_worker_processes_make_the_atlas_that_threads_make(tmp_path):
+@pytest.mark.parametrize("way", [True, False], ids=["pairs", "sums"])
+def test_two_worker_processes_make_the_atlas_that_threads_make(way, tmp_path, monkeypatch):
+    monkeypatch.setattr(gene_tiling, "prefers_gram", lambda *_: way)
     make_archs4(tmp_path / "x.h5", n_samples=1100, n_genes=300)
     options = {"recipe": "log2-quantile"}
     with hold_cluster(CLUSTER):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expressome.errors import InvalidValueError
-from expressome.metrics.similarity import GENE_TILE, NeighbourWindows
+from expressome.metrics.windows import GENE_TILE, NeighbourWindows
 
 __all__ = ["ProjectedSums", "count_buckets", "project_tile", "standard_error"]
 

@@ -1,7 +1,7 @@
 """How alike the samples are that express a gene strongly."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,163 +10,24 @@ from numpy.typing import NDArray
 from expressome.blocks import as_blocks
 from expressome.engine import Resources, map_blocks
 from expressome.errors import InvalidValueError, ShapeError
-from expressome.metrics.kernels import add_squared_sums, select_neighbours
+from expressome.metrics.gram import GRAM_TILE, multiply_tile, prefers_gram, sum_by_pairs
+from expressome.metrics.kernels import add_squared_sums
+from expressome.metrics.windows import (
+    GENE_TILE,
+    NeighbourWindows,
+    find_neighbours,
+    join_windows,
+)
 
-__all__ = [
-    "GENE_TILE",
-    "NeighbourWindows",
-    "combine_similarity",
-    "find_neighbours",
-    "join_windows",
-    "mean_cosine",
-    "squared_norms",
-    "sum_tile",
-    "window_span",
-]
-
-# Squared sums run over tiles of this many genes, whatever the block or worker.
-GENE_TILE = 128
+__all__ = ["combine_similarity", "mean_cosine", "squared_norms", "sum_tile"]
 
 # Unit profiles of one column block stay within a core's own cache.
 _CACHE_BYTES = 2**19
 
-# Genes that are transposed, and samples that are squared, together: few, so that copies stay small.
-_GENES_AT_ONCE = 16
+# Samples that are squared together: few, so that copies stay small.
 _SAMPLES_AT_ONCE = 4096
 
 Values = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NeighbourWindows:
-    """The samples around each gene's upper percentile.
-
-    Attributes
-    ----------
-    rows
-        Row numbers, shape (n_genes, n_neighbours), int32; -1 where a window is cut short.
-    n_rows
-        Samples in each window, shape (n_genes,).
-    n_detected
-        Samples of each window that detected the gene, shape (n_genes,).
-    """
-
-    rows: NDArray[np.int32]
-    n_rows: NDArray[np.int64]
-    n_detected: NDArray[np.int64]
-
-
-def window_span(n_samples: int, n_neighbours: int, percentile: float) -> tuple[int, int]:
-    """Give the ranks of the samples around the upper percentile.
-
-    Parameters
-    ----------
-    n_samples
-        Samples that measured the gene.
-    n_neighbours
-        Length of a whole window.
-    percentile
-        Its centre, in 0-100.
-
-    Returns
-    -------
-    tuple of int
-        First rank and the one after the last, from 0; cut at the ends, not moved.
-
-    Examples
-    --------
-    >>> window_span(121_983, 100, 95)
-    (115834, 115934)
-    >>> window_span(400, 100, 95)
-    (330, 400)
-    """
-    centre = int(percentile / 100 * (n_samples + 1))
-    half = n_neighbours // 2
-    return max(centre - half, 0), min(centre + n_neighbours - half, n_samples)
-
-
-def find_neighbours(
-    values: Values,
-    *,
-    n_neighbours: int = 100,
-    percentile: float = 95,
-    detected: NDArray[np.bool_] | None = None,
-    order: NDArray[np.integer] | None = None,
-) -> NeighbourWindows:
-    """Find the samples around each gene's upper percentile.
-
-    Parameters
-    ----------
-    values
-        Expression, shape (n_samples, n_genes); NaN where a gene was not measured.
-    n_neighbours
-        Length of a whole window.
-    percentile
-        Its centre, in 0-100.
-    detected
-        Whether the count was above 0, shape of `values`; values above 0 by default.
-    order
-        All row numbers in the order that breaks ties; that of the rows by default.
-
-    Returns
-    -------
-    NeighbourWindows
-        Rows in the order of `order`, not of their values.
-
-    Examples
-    --------
-    >>> values = np.array([[5.0], [1.0], [3.0]])
-    >>> find_neighbours(values, n_neighbours=2, percentile=50).rows
-    array([[0, 2]], dtype=int32)
-    """
-    n_samples, n_genes = values.shape
-    ranks = np.arange(n_samples) if order is None else np.asarray(order)
-    rows = np.full((n_genes, n_neighbours), -1, np.int32)
-    n_rows = np.zeros(n_genes, np.int64)
-    n_detected = np.zeros(n_genes, np.int64)
-    for first in range(0, n_genes, _GENES_AT_ONCE):
-        genes = slice(first, first + _GENES_AT_ONCE)
-        by_gene = np.ascontiguousarray(values[:, genes].T)
-        is_detected = (
-            by_gene > 0 if detected is None else np.ascontiguousarray(detected[:, genes].T)
-        )
-        n_measured = n_samples - np.isnan(by_gene).sum(axis=1)
-        for g, profile in enumerate(by_gene, start=first):
-            start, stop = window_span(int(n_measured[g - first]), n_neighbours, percentile)
-            n_rows[g] = max(stop - start, 0)
-            if n_rows[g]:
-                # NaN sorts last, so the measured samples fill the first ranks.
-                ends = np.partition(profile, [start, stop - 1])[[start, stop - 1]]
-                n_detected[g] = select_neighbours(
-                    profile, is_detected[g - first], ranks, ends, start, rows[g, : n_rows[g]]
-                )
-    return NeighbourWindows(rows, n_rows, n_detected)
-
-
-def join_windows(windows: Sequence[NeighbourWindows]) -> NeighbourWindows:
-    """Put the windows of consecutive blocks of genes together.
-
-    Parameters
-    ----------
-    windows
-        At least one.
-
-    Returns
-    -------
-    NeighbourWindows
-        All genes, in order.
-
-    Examples
-    --------
-    >>> one = NeighbourWindows(np.array([[0, 1]], np.int32), np.array([2]), np.array([2]))
-    >>> join_windows([one, one]).n_rows
-    array([2, 2])
-    """
-    return NeighbourWindows(
-        np.concatenate([part.rows for part in windows]),
-        np.concatenate([part.n_rows for part in windows]),
-        np.concatenate([part.n_detected for part in windows]),
-    )
 
 
 def squared_norms(values: Values) -> NDArray[np.float64]:
@@ -365,13 +226,39 @@ def mean_cosine(
     profiles = values if is_complete.all() else values[:, is_complete]
     norms = np.sqrt(squared_norms(profiles))
     inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    total = np.zeros(values.shape[1])
-    for part in map_blocks(
-        lambda start: sum_tile(profiles[:, start : start + GENE_TILE], inverse, windows),
-        range(0, profiles.shape[1], GENE_TILE),
-        resources=resources,
-    ):
-        total += part
+    total = _sum_windows(profiles, inverse, windows, resources=resources)
     return combine_similarity(
         total, windows, has_profile=norms > 0, n_detected=is_detected.sum(axis=0)
     )
+
+
+def _sum_windows(
+    profiles: Values,
+    inverse_norms: NDArray[np.float64],
+    windows: NeighbourWindows,
+    *,
+    resources: Resources,
+) -> NDArray[np.float64]:
+    """Sum the unit profiles of every window, squared, in the cheaper of two ways."""
+    n_samples, n_genes = profiles.shape
+    n_windows, n_neighbours = windows.rows.shape
+    if prefers_gram(n_samples, n_windows, n_neighbours):
+
+        def multiply(rows: slice) -> Iterator[NDArray[np.float32]]:
+            tiles = (profiles[:, a : a + GRAM_TILE] for a in range(0, n_genes, GRAM_TILE))
+            work = partial(multiply_tile, inverse_norms=inverse_norms, rows=rows)
+            return map_blocks(work, tiles, resources=resources, n_ahead=resources.n_workers)
+
+        return sum_by_pairs(
+            multiply,
+            windows,
+            n_samples=n_samples,
+            has_profile=inverse_norms > 0,
+            resources=resources,
+        )
+    total = np.zeros(n_windows)
+    tiles = (profiles[:, a : a + GENE_TILE] for a in range(0, n_genes, GENE_TILE))
+    work = partial(sum_tile, inverse_norms=inverse_norms, windows=windows)
+    for part in map_blocks(work, tiles, resources=resources):
+        total += part
+    return total

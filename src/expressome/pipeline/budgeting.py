@@ -10,7 +10,8 @@ from expressome.archs4.reader import Compendium
 from expressome.blocks import TILE_SAMPLES
 from expressome.engine import Resources
 from expressome.errors import InvalidValueError
-from expressome.metrics.similarity import GENE_TILE
+from expressome.metrics.gram import GRAM_TILE, gram_bytes
+from expressome.metrics.windows import GENE_TILE
 
 __all__ = ["TableMemory", "find_measuring_minimum", "find_normalizing_minimum", "leave_for_blocks"]
 
@@ -21,6 +22,8 @@ BLOCK_CELL_BYTES = 6
 # One tile of genes while it is measured: detected cells, and pieces of 16 genes of the values,
 # transposed, and in float64.
 TILE_SAMPLE_BYTES = 6 * GENE_TILE
+# One wide tile while its samples are multiplied: unit profiles, and pieces of 128 genes in float64.
+GRAM_SAMPLE_BYTES = 4 * GRAM_TILE + 16 * GENE_TILE
 # Compiled code, buffers of the reader and of Blosc, and what the allocator keeps.
 _OVERHEAD_BYTES = 48 * 2**20
 
@@ -78,7 +81,9 @@ def find_normalizing_minimum(compendium: Compendium, n_genes: int) -> int:
     return row_bytes * n_rows + 2 * extra_rows * n_genes * cell_bytes + _OVERHEAD_BYTES
 
 
-def find_measuring_minimum(n_samples: int, *, is_rescaled: bool = False) -> int:
+def find_measuring_minimum(
+    n_samples: int, *, is_rescaled: bool = False, is_gram: bool = False
+) -> int:
     """Say which memory the tiles of a measurement need at least, in bytes.
 
     Parameters
@@ -87,14 +92,19 @@ def find_measuring_minimum(n_samples: int, *, is_rescaled: bool = False) -> int:
         Samples of the atlas.
     is_rescaled
         Whether profiles are compared on another scale, which takes a copy in float64.
+    is_gram
+        Whether the pairs of all samples are compared.
 
     Returns
     -------
     int
-        Two tiles of 128 genes and what is computed from one.
+        Two tiles of genes and what is computed from one.
     """
-    tile_bytes = TILE_SAMPLE_BYTES + (8 * GENE_TILE if is_rescaled else 0)
-    return n_samples * (2 * 4 * GENE_TILE + tile_bytes) + _OVERHEAD_BYTES
+    n_genes = GRAM_TILE if is_gram else GENE_TILE
+    tile_bytes = GRAM_SAMPLE_BYTES if is_gram else TILE_SAMPLE_BYTES
+    tile_bytes += 8 * n_genes if is_rescaled else 0
+    sum_bytes = gram_bytes(n_samples) if is_gram else 0
+    return n_samples * (2 * 4 * n_genes + tile_bytes) + sum_bytes + _OVERHEAD_BYTES
 
 
 def leave_for_blocks(resources: Resources, tables: TableMemory, minimum_bytes: int) -> Resources:

@@ -13,7 +13,9 @@ from expressome.atlas import Atlas
 from expressome.atlas.shards import block_path, encode_block, n_blocks
 from expressome.blocks import TILE_SAMPLES
 from expressome.engine import Resources
-from expressome.metrics.similarity import GENE_TILE, NeighbourWindows, sum_tile
+from expressome.metrics.gram import multiply_tile
+from expressome.metrics.similarity import sum_tile
+from expressome.metrics.windows import GENE_TILE, NeighbourWindows
 from expressome.normalization.quantile import map_onto, sum_sorted
 from expressome.pipeline.budgeting import find_normalizing_minimum
 from expressome.pipeline.gene_planning import GenePlan
@@ -138,6 +140,7 @@ def estimate_measuring(
     *,
     measure_tile: Callable[[slice], tuple[NeighbourWindows, NDArray[np.float32]]],
     n_threads: int,
+    is_gram: bool,
 ) -> Estimate:
     """Measure 128 genes of an atlas, and say what all of them will take.
 
@@ -149,6 +152,8 @@ def estimate_measuring(
         Does the first pass over a tile; gives its windows and values.
     n_threads
         Threads that will work.
+    is_gram
+        Whether the pairs of all samples will be compared.
 
     Returns
     -------
@@ -164,10 +169,14 @@ def estimate_measuring(
     first_s, (windows, values) = time_call(lambda: measure_tile(tile))
     inverse = np.ones(atlas.n_samples)
     filled = np.nan_to_num(values)
-    sum_tile(filled[:, :1], inverse, windows)
-    second_s, _ = time_call(lambda: sum_tile(filled, inverse, windows))
     n_tiles = atlas.n_genes / n_genes_tried
-    tile_s = first_s + read_s + second_s * n_tiles
+    if is_gram:
+        second_s, _ = time_call(lambda: multiply_tile(filled, inverse, slice(0, len(rows))))
+    else:
+        # Every tile is summed over the windows of all genes.
+        sum_tile(filled[:, :1], inverse, windows)
+        second_s = n_tiles * time_call(lambda: sum_tile(filled, inverse, windows))[0]
+    tile_s = first_s + 2 * read_s + second_s
     blocks = range(n_blocks(atlas.n_samples))
     sizes = {
         name: sum(block_path(atlas.path, name, block).stat().st_size for block in blocks)

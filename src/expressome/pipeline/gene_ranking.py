@@ -10,14 +10,8 @@ from expressome.atlas import Atlas
 from expressome.classification.features import f_statistic, order_genes
 from expressome.engine import Resources, map_blocks
 from expressome.metrics.signal import upper_percentile
-from expressome.metrics.similarity import (
-    GENE_TILE,
-    NeighbourWindows,
-    combine_similarity,
-    find_neighbours,
-    squared_norms,
-    sum_tile,
-)
+from expressome.metrics.similarity import combine_similarity, squared_norms, sum_tile
+from expressome.metrics.windows import GENE_TILE, NeighbourWindows, find_neighbours
 from expressome.normalization.recipe import Normalizer
 
 __all__ = ["rank_genes"]

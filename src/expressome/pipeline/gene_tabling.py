@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.atlas import Atlas
-from expressome.metrics.similarity import NeighbourWindows
+from expressome.metrics.windows import NeighbourWindows
 from expressome.outputs import staged_output
 
 __all__ = ["make_columns", "say_measured", "write_gene_table"]

@@ -15,7 +15,7 @@ from expressome.classification.label_sets import close_labels
 from expressome.classification.model import parent_columns
 from expressome.engine import Resources, map_blocks
 from expressome.errors import LabelError, LabelWarning, first_few
-from expressome.metrics.similarity import GENE_TILE
+from expressome.metrics.windows import GENE_TILE
 from expressome.metrics.within_labels import signal_within, tau
 
 __all__ = ["measure_within_labels"]

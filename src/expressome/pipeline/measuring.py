@@ -1,8 +1,6 @@
 """Measure every gene of an atlas and store the result with the genes."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -10,38 +8,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expressome.atlas import Atlas, open_atlas
+from expressome.atlas import open_atlas
 from expressome.engine import Resources, map_blocks, on_cluster
 from expressome.errors import InvalidValueError
 from expressome.manifest import create_manifest
 from expressome.metrics.projection import count_buckets
 from expressome.metrics.signal import signal
-from expressome.metrics.similarity import (
-    GENE_TILE,
-    NeighbourWindows,
-    combine_similarity,
-    find_neighbours,
-    join_windows,
-    squared_norms,
-    sum_tile,
-)
-from expressome.normalization.recipe import Normalizer
+from expressome.metrics.similarity import combine_similarity, squared_norms
+from expressome.metrics.windows import GENE_TILE, NeighbourWindows, find_neighbours, join_windows
 from expressome.outputs import check_output
 from expressome.pipeline.budgeting import (
-    TILE_SAMPLE_BYTES,
     TableMemory,
-    find_measuring_minimum,
     leave_for_blocks,
 )
 from expressome.pipeline.estimating import estimate_measuring
 from expressome.pipeline.gene_tabling import make_columns, say_measured, write_gene_table
+from expressome.pipeline.gene_tiling import (
+    FirstPass,
+    MeasureJob,
+    Scale,
+    gather,
+    read_tiles,
+    to_profiles,
+)
 from expressome.pipeline.label_measuring import measure_within_labels
+from expressome.pipeline.likeness_summing import count_ahead, sum_likeness
 from expressome.pipeline.projecting import LikenessEstimate, ProjectionPlan
 from expressome.results import Summary
 
 __all__ = ["measure"]
 
-Scale = Literal["before-length", "after-length"]
 Grouping = Literal["label"]
 
 
@@ -126,7 +122,7 @@ def measure(
     opened = open_atlas(atlas)
     tables = TableMemory()
     with tables.reading():
-        job = _Job.of(opened, n_neighbours, percentile, (ratio_scale, cosine_scale))
+        job = MeasureJob.of(opened, n_neighbours, percentile, (ratio_scale, cosine_scale))
     if dry_run:
         return Summary("measure", _say_plan(job, tables, resources))
     left = leave_for_blocks(resources, tables, job.minimum_bytes)
@@ -182,57 +178,10 @@ def _check_options(
         raise InvalidValueError(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What a block function needs."""
-
-    atlas: Atlas
-    n_neighbours: int
-    percentile: float
-    divisor: NDArray[np.float64]
-    is_ratio_before: bool
-    is_cosine_before: bool
-    order: NDArray[np.intp]
-
-    @property
-    def minimum_bytes(self) -> int:
-        """Memory without which no tile can be measured."""
-        return find_measuring_minimum(self.atlas.n_samples, is_rescaled=self.is_cosine_before)
-
-    @classmethod
-    def of(
-        cls, atlas: Atlas, n_neighbours: int, percentile: float, scales: tuple[Scale, Scale]
-    ) -> "_Job":
-        divisor = Normalizer.from_parts(atlas.normalizer_parts).divisor
-        before = [scale == "before-length" and divisor is not None for scale in scales]
-        # The ids alone: at a million samples the other fields take gigabytes.
-        samples = np.asarray(atlas.element("obs/sample").tolist(), dtype=np.str_)
-        order = np.argsort(samples, kind="stable")
-        lengths = np.ones(atlas.n_genes) if divisor is None else divisor
-        return cls(atlas, n_neighbours, percentile, lengths, before[0], before[1], order)
-
-
-@dataclass(frozen=True, slots=True)
-class _First:
-    """What the first pass finds, of one block of genes or of all."""
-
-    p95: NDArray[np.float64]
-    p95_ratio: NDArray[np.float64]
-    windows: NeighbourWindows
-    is_complete: NDArray[np.bool_]
-    squared_norms: NDArray[np.float64]
-
-
-def _gather(job: _Job, array: str, span: slice) -> NDArray[Any]:
-    """Read one tile of genes in the thread or process that measures it."""
-    columns = np.arange(span.start, span.stop)
-    return job.atlas.matrix(array).gather(np.arange(job.atlas.n_samples), columns)
-
-
-def _first_tile(job: _Job, item: tuple[slice, NDArray[np.float32] | None]) -> _First:
+def _first_tile(job: MeasureJob, item: tuple[slice, NDArray[np.float32] | None]) -> FirstPass:
     """Take everything that one tile of genes gives by itself."""
     span, values = item
-    values = _gather(job, "X", span) if values is None else values
+    values = gather(job, "X", span) if values is None else values
     found = signal(
         values,
         percentile=job.percentile,
@@ -242,57 +191,28 @@ def _first_tile(job: _Job, item: tuple[slice, NDArray[np.float32] | None]) -> _F
         values,
         n_neighbours=job.n_neighbours,
         percentile=job.percentile,
-        detected=_gather(job, "layers/detected", span),
+        detected=gather(job, "layers/detected", span),
         order=job.order,
     )
     is_complete = np.asarray(~np.isnan(values).any(axis=0))
-    norms = squared_norms(_to_profiles(job, span, values, is_complete))
-    return _First(found.p95, found.p95_ratio, windows, is_complete, norms)
+    norms = squared_norms(to_profiles(job, span, values, is_complete))
+    return FirstPass(found.p95, found.p95_ratio, windows, is_complete, norms)
 
 
-def _to_profiles(
-    job: _Job, span: slice, values: NDArray[np.float32], is_complete: NDArray[np.bool_]
-) -> NDArray[Any]:
-    """Give the columns that profiles are compared on, on their scale."""
-    if not is_complete.all():
-        values = values[:, is_complete]
-    return values * job.divisor[span][is_complete] if job.is_cosine_before else values
-
-
-def _tiles(job: _Job, resources: Resources) -> Iterator[tuple[slice, NDArray[np.float32] | None]]:
-    """Give every tile of genes; on a cluster the workers read them."""
-    if resources.cluster is not None:
-        for start in range(0, job.atlas.n_genes, GENE_TILE):
-            yield slice(start, min(start + GENE_TILE, job.atlas.n_genes)), None
-        return
-    for span, values in job.atlas.gene_blocks(resources=resources, multiple=GENE_TILE):
-        for start in range(span.start, span.stop, GENE_TILE):
-            tile = slice(start, min(start + GENE_TILE, span.stop))
-            yield tile, values[:, tile.start - span.start : tile.stop - span.start]
-
-
-def _n_ahead(job: _Job, resources: Resources) -> int | None:
-    """Say how many tiles may be under way in the other half of the memory."""
-    if resources.cluster is not None:
-        return None
-    tile_bytes = TILE_SAMPLE_BYTES * job.atlas.n_samples
-    return max(1, min(resources.n_workers, resources.memory_bytes // 2 // tile_bytes))
-
-
-def _measure_signal(job: _Job, resources: Resources) -> _First:
+def _measure_signal(job: MeasureJob, resources: Resources) -> FirstPass:
     """First pass: percentiles, windows and profile lengths."""
-    n_ahead = _n_ahead(job, resources)
+    n_ahead = count_ahead(job, resources)
     resources.progress("measure signal", 0, -(-job.atlas.n_genes // GENE_TILE))
-    parts: list[_First] = []
+    parts: list[FirstPass] = []
     total = np.zeros(job.atlas.n_samples)
     n_tiles = -(-job.atlas.n_genes // GENE_TILE)
     for part in map_blocks(
-        partial(_first_tile, job), _tiles(job, resources), resources=resources, n_ahead=n_ahead
+        partial(_first_tile, job), read_tiles(job, resources), resources=resources, n_ahead=n_ahead
     ):
         total += part.squared_norms
         parts.append(part)
         resources.progress("measure signal", len(parts), n_tiles)
-    return _First(
+    return FirstPass(
         np.concatenate([part.p95 for part in parts]),
         np.concatenate([part.p95_ratio for part in parts]),
         join_windows([part.windows for part in parts]),
@@ -301,42 +221,8 @@ def _measure_signal(job: _Job, resources: Resources) -> _First:
     )
 
 
-def _second_tile(
-    job: _Job,
-    first: _First,
-    plan: ProjectionPlan | None,
-    item: tuple[slice, NDArray[np.float32] | None],
-) -> NDArray[np.float64]:
-    """Sum, or estimate, one tile's part of the squared sums of all genes."""
-    span, values = item
-    values = _gather(job, "X", span) if values is None else values
-    norms = np.sqrt(first.squared_norms)
-    inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    profiles = _to_profiles(job, span, values, first.is_complete[span])
-    if plan is not None:
-        return plan.estimate(profiles, inverse, first.windows, start=span.start)
-    return sum_tile(profiles, inverse, first.windows)
-
-
-def _sum_likeness(
-    job: _Job, first: _First, resources: Resources, plan: ProjectionPlan | None
-) -> NDArray[np.float64]:
-    """Second pass: squared sums of unit profiles over every window."""
-    n_ahead = _n_ahead(job, resources)
-    n_tiles = -(-job.atlas.n_genes // GENE_TILE)
-    resources.progress("measure likeness", 0, n_tiles)
-    total = np.zeros(job.atlas.n_genes if plan is None else (3, job.atlas.n_genes))
-    function = partial(_second_tile, job, first, plan)
-    for number, part in enumerate(
-        map_blocks(function, _tiles(job, resources), resources=resources, n_ahead=n_ahead), 1
-    ):
-        total += part
-        resources.progress("measure likeness", number, n_tiles)
-    return total
-
-
 def _measure_likeness(
-    job: _Job, first: _First, resources: Resources, approximate: int | None
+    job: MeasureJob, first: FirstPass, resources: Resources, approximate: int | None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Make the columns of the gene table, and say how far off an estimate is."""
 
@@ -351,23 +237,26 @@ def _measure_likeness(
         return make_columns(found, first.windows, job.atlas.var.index)
 
     if approximate is None:
-        return tabulate(_sum_likeness(job, first, resources, None)), {}
+        return tabulate(sum_likeness(job, first, resources, None)), {}
     plan = ProjectionPlan.of(job.atlas.n_genes, approximate, resources.rng("projection"))
-    seen = LikenessEstimate(plan, *_sum_likeness(job, first, resources, plan))
+    seen = LikenessEstimate(plan, *sum_likeness(job, first, resources, plan))
     columns, exact = tabulate(seen.squared_sums), tabulate(seen.exact)["mean_cosine"]
     columns["mean_cosine_error"] = seen.standard_error(first.windows)
     return columns, {"approximate": seen.describe(columns, exact)}
 
 
-def _say_plan(job: _Job, tables: TableMemory, resources: Resources) -> dict[str, Any]:
+def _say_plan(job: MeasureJob, tables: TableMemory, resources: Resources) -> dict[str, Any]:
     """Say what a run would read and take."""
 
     def measure_tile(span: slice) -> tuple[NeighbourWindows, NDArray[np.float32]]:
-        values = _gather(job, "X", span)
+        values = gather(job, "X", span)
         return _first_tile(job, (span, values)).windows, values
 
     estimate = estimate_measuring(
-        job.atlas, measure_tile=measure_tile, n_threads=resources.n_workers
+        job.atlas,
+        measure_tile=measure_tile,
+        n_threads=resources.n_workers,
+        is_gram=job.prefers_gram,
     )
     return {
         "dry_run": True,

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.metrics.projection import count_buckets, project_tile, standard_error
-from expressome.metrics.similarity import GENE_TILE, NeighbourWindows, sum_tile
+from expressome.metrics.similarity import sum_tile
+from expressome.metrics.windows import GENE_TILE, NeighbourWindows
 
 __all__ = ["LikenessEstimate", "ProjectionPlan"]
 
