@@ -116,8 +116,8 @@ def folder_bytes(path):
 
 def run_size(n_samples, options):
     """Make a file, run it in a fresh process, remove it."""
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
         start = time.perf_counter()
         make_large_file(
             folder / "counts.h5", n_samples, options.genes, labels=folder / "labels.parquet"
@@ -129,7 +129,15 @@ def run_size(n_samples, options):
             f"{n_samples} samples x {options.genes} genes, {size_gb:.2f} GB, made in "
             f"{made_s:.0f} s; {options.memory}, {options.workers or os.cpu_count()} threads",
         )
-        command = [sys.executable, __file__, "--inside", "--folder", name, "--log", options.log]
+        command = [
+            sys.executable,
+            __file__,
+            "--inside",
+            "--folder",
+            str(folder),
+            "--log",
+            options.log,
+        ]
         command += ["--memory", options.memory]
         command += ["--workers", str(options.workers)] if options.workers else []
         start = time.perf_counter()
@@ -141,6 +149,9 @@ def run_size(n_samples, options):
             f"{folder_bytes(folder / 'atlas.zarr') / 1e9:.2f} GB",
         )
         return json.loads(ran.stdout)
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder)
 
 
 def say(options, text):
@@ -180,6 +191,7 @@ def main():
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--folder", type=Path, default=None, help="where files are made")
+    parser.add_argument("--keep", action="store_true", help="leave the files and the atlas")
     parser.add_argument("--log", default=os.devnull, help="file that the stages are logged to")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

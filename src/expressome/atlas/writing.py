@@ -24,12 +24,14 @@ from expressome.atlas.schema import (
     to_storable,
 )
 from expressome.atlas.shards import (
+    CHUNK_GENES,
     block_path,
     encode_block,
     n_blocks,
     read_chunks,
     write_pieces,
 )
+from expressome.engine import Resources, map_blocks
 from expressome.errors import AtlasError, ExpressomeError, InvalidValueError
 from expressome.manifest import hash_file
 from expressome.outputs import (
@@ -82,7 +84,10 @@ def write_block(
     InvalidValueError
         If a value is too large for float16.
     """
-    record: Record = {"block": block, "n_detected": detected.sum(axis=1).tolist()}
+    record: Record = {
+        "block": block,
+        "n_detected": [int(np.count_nonzero(row)) for row in detected],
+    }
     contents = (_to_stored(values, dtype), np.asarray(detected, np.bool_))
     for array, content in zip(ARRAYS, contents, strict=True):
         record[array] = write_pieces(block_path(folder, array, block), encode_block(content))
@@ -140,14 +145,32 @@ class AtlasWriter:
             file.write(json.dumps(record) + "\n")
         self.records[record["block"]] = record
 
-    def count_detected(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Count genes detected per sample and samples that detected each gene."""
-        per_gene = np.zeros(self.n_genes, np.int64)
-        chunks = range(-(-self.n_genes // 128))
-        for block in range(n_blocks(self.n_samples)):
+    def count_detected(self, resources: Resources) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Count genes detected per sample and samples that detected each gene.
+
+        Parameters
+        ----------
+        resources
+            Threads.
+
+        Returns
+        -------
+        tuple of ndarray
+            Shape (n_samples,) and (n_genes,).
+        """
+        chunks = list(range(-(-self.n_genes // CHUNK_GENES)))
+
+        def count_block(block: int) -> NDArray[np.integer]:
             path = block_path(self.folder, "layers/detected", block)
-            found = read_chunks(path, list(chunks), n_genes=self.n_genes, dtype=np.bool_)
-            per_gene += found[:, : self.n_genes].sum(axis=0)
+            found = read_chunks(path, chunks, n_genes=self.n_genes, dtype=np.bool_)
+            # A block has 256 samples at most.
+            counted: NDArray[np.integer] = found.view(np.uint8).sum(axis=0, dtype=np.uint16)
+            return counted[: self.n_genes]
+
+        per_gene = np.zeros(self.n_genes, np.int64)
+        blocks = range(n_blocks(self.n_samples))
+        for counted in map_blocks(count_block, blocks, resources=resources.here):
+            per_gene += counted
         return np.array(self.collect("n_detected"), np.int64), per_gene
 
     def collect(self, name: str) -> list[Any]:

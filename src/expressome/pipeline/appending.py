@@ -329,7 +329,13 @@ def write_joined(
         if joined.report:
             described["split_report"] = joined.report
         dropped = write_spliced(
-            job, writer, obs=obs, labels=labels, description=described, manifest=manifest
+            job,
+            writer,
+            obs=obs,
+            labels=labels,
+            description=described,
+            manifest=manifest,
+            resources=resources,
         )
     n_read = normalizer.n_genes if job.base.gene_ids is None else len(job.base.gene_ids)
     return {

@@ -229,7 +229,7 @@ def normalize(
         normalizer = _fit(work, recipe, length_unit, writer.folder, resources)
         job = _make_job(work, normalizer, writer.folder, resources)
         build_blocks(job, writer, resources)
-        _write_tables(work, job, writer)
+        _write_tables(work, job, writer, resources)
     return Summary("normalize", _say_result(work, normalizer, place), manifest)
 
 
@@ -327,9 +327,9 @@ def _make_job(work: _Work, normalizer: Normalizer, folder: Path, resources: Reso
     )
 
 
-def _write_tables(work: _Work, job: BlockJob, writer: AtlasWriter) -> None:
+def _write_tables(work: _Work, job: BlockJob, writer: AtlasWriter, resources: Resources) -> None:
     """Write all that is not a block."""
-    per_sample, per_gene = writer.count_detected()
+    per_sample, per_gene = writer.count_detected(resources)
     obs = work.compendium.samples.assign(
         study=work.split.studies,
         n_detected=per_sample,

@@ -257,6 +257,7 @@ def write_spliced(
     labels: LabelMatrix,
     description: Mapping[str, Any],
     manifest: Mapping[str, Any],
+    resources: Resources,
 ) -> list[str]:
     """Write all that is not a block.
 
@@ -274,6 +275,8 @@ def write_spliced(
         Entries that replace the older atlas's.
     manifest
         Of this run; it is added to ``history``.
+    resources
+        Threads.
 
     Returns
     -------
@@ -281,7 +284,7 @@ def write_spliced(
         What the older atlas held that no longer holds and was dropped: metrics, maps.
     """
     atlas = job.atlas
-    per_sample, per_gene = writer.count_detected()
+    per_sample, per_gene = writer.count_detected(resources)
     obs = obs.assign(n_detected=per_sample, counts_hash=writer.collect("counts_hash"))
     is_same = len(job.splice.same_blocks(atlas.n_samples)) == n_blocks(job.splice.n_samples)
     is_same = is_same and job.splice.n_samples == atlas.n_samples
