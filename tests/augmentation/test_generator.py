@@ -37,8 +37,11 @@ def test_another_seed_gives_other_samples(generator):
     assert not np.array_equal(first, second)
 
 
-def test_every_sample_has_the_values_of_a_real_one(planted, generator, rng):
-    made = generator.sample("brain", 10, rng=rng)
+@pytest.mark.parametrize("is_new", [False, True], ids=["seen studies", "new studies"])
+def test_every_sample_has_the_values_of_a_real_one(is_new, planted, generator, rng):
+    effects = fit_study_effects(planted.values, planted.labels, planted.studies)
+
+    made = generator.sample("brain", 10, rng=rng, effects=effects if is_new else None)
 
     real = {tuple(row) for row in np.sort(planted.values[planted.holders("brain")], axis=1)}
     assert made.min() >= 0

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from expressome.augmentation.quantile_mapping import match_genes, match_samples
+from expressome.augmentation.study_effects import StudyEffects
 from expressome.augmentation.training_samples import TrainingSamples
 from expressome.augmentation.within_groups import (
     Groups,
@@ -171,6 +172,7 @@ class Decoder:
         scores: NDArray[np.float32],
         reference: LabelReference,
         *,
+        effects: StudyEffects | None = None,
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """Write full profiles for new deviations.
@@ -191,6 +193,9 @@ class Decoder:
             Standardised deviations, shape (n, n_components).
         reference
             From `references`.
+        effects
+            If given, an effect drawn anew is laid on each profile, which is then mapped
+            onto the sorted values of its anchor again.
         rng
             Source of randomness.
 
@@ -207,7 +212,11 @@ class Decoder:
         # Genes tied at the reference's minimum are ordered by the latent value.
         matched += np.float32(1e-4) * latent
         templates = self.samples.values[anchors]
-        return match_samples(matched, templates, n_workers=self.n_workers)
+        made = match_samples(matched, templates, n_workers=self.n_workers)
+        if effects is None:
+            return made
+        moved = effects.lay_on(made, self.samples.values, rng=rng) + np.float32(1e-4) * latent
+        return match_samples(moved, templates, n_workers=self.n_workers)
 
 
 def _measure_reach(values: NDArray[np.float32]) -> float:

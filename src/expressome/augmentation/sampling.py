@@ -161,8 +161,8 @@ class Generator:
         rng
             Source of randomness; the same state gives the same samples on a CPU.
         effects
-            New study effects are drawn from these; the label's own training
-            studies are used if None.
+            New study effects are drawn from these and laid on as `StudyEffects.lay_on`
+            says; the label's own training studies are used if None.
 
         Returns
         -------
@@ -185,11 +185,9 @@ class Generator:
         for n_block in _cut_evenly(n_samples):
             bases = spread_evenly(holders, max(n_block, _MIN_BLOCK), rng)
             scores = self._draw_scores(holders, bases, rng)
-            blocks.append(self.decoder.decode(bases, scores, reference, rng=rng)[:n_block])
-        made = np.concatenate(blocks)
-        if effects is None:
-            return made
-        return effects.lay_on(made, self.decoder.samples.values, rng=rng)
+            made = self.decoder.decode(bases, scores, reference, effects=effects, rng=rng)
+            blocks.append(made[:n_block])
+        return np.concatenate(blocks)
 
     def _draw_scores(
         self, holders: NDArray[np.intp], bases: NDArray[np.intp], rng: np.random.Generator
