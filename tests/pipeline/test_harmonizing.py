@@ -141,3 +141,22 @@ def test_other_formats_take_them_along_too(path, tmp_path, ending):
     else:
         samples = pd.read_csv(next(tmp_path.glob("y*samples*")), sep="\t", index_col=0)
     assert samples.loc["GSM1", "harmonized_tissue"] == "liver"
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv.gz", "parquet"])
+def test_blocks_of_samples_change_nothing(ending, path, sheet, tmp_path, monkeypatch):
+    labels = tmp_path / "l.parquet"
+    call("annotate", path, sheet, "--out", labels)
+    whole = expressome.harmonize(path, out=tmp_path / f"whole.{ending}", labels=labels)
+
+    monkeypatch.setattr("expressome.pipeline.text_reading._BLOCK", 2)
+    cut = expressome.harmonize(path, out=tmp_path / f"cut.{ending}", labels=labels)
+
+    assert {**cut.figures, "out": ""} == {**whole.figures, "out": ""}
+    if ending == "parquet":
+        tables = [pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("cut", "whole")]
+        pd.testing.assert_frame_equal(*tables)
+        assert tables[0]["sample"].tolist() == [f"GSM{i}" for i in range(1, 7)]
+    else:
+        files = [(tmp_path / f"{name}.{ending}").read_bytes() for name in ("cut", "whole")]
+        assert files[0] == files[1]

@@ -1,6 +1,6 @@
 """Suggest labels from what submitters wrote, beside the labels that lists and models give."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,13 @@ from expressome.annotation.characteristics import fold_text
 from expressome.annotation.rules import Rules, load_rules
 from expressome.results import LabelMatrix
 
-__all__ = ["Agreement", "compare_with_labels", "compare_with_predictions", "suggest_labels"]
+__all__ = [
+    "Agreement",
+    "compare_with_labels",
+    "compare_with_predictions",
+    "suggest_labels",
+    "sum_agreements",
+]
 
 Fold = Callable[[str], str]
 
@@ -156,9 +162,42 @@ def _count(suggestions: pd.DataFrame, is_right: "pd.Series[bool]") -> Agreement:
     )
     per_sample = table.groupby("sample")["right"].any()
     per_label = table.groupby("label")["right"].agg(n_compared="size", n_agree="sum")
-    order = np.argsort(-per_label["n_compared"].to_numpy(), kind="stable")
-    counts = pd.DataFrame(per_label).astype(np.int64).iloc[order]
+    counts = _order_labels(pd.DataFrame(per_label))
     return Agreement(len(per_sample), int(per_sample.sum()), counts)
+
+
+def _order_labels(counts: pd.DataFrame) -> pd.DataFrame:
+    """Put the label with most samples first; ties by name."""
+    order = np.argsort(-counts["n_compared"].to_numpy(), kind="stable")
+    return counts.astype(np.int64).iloc[order]
+
+
+def sum_agreements(parts: Sequence[Agreement]) -> Agreement:
+    """Add up the agreement of blocks of samples.
+
+    Parameters
+    ----------
+    parts
+        One per block; no sample is in two of them.
+
+    Returns
+    -------
+    Agreement
+        As if all blocks had been compared at once.
+
+    Examples
+    --------
+    >>> half = Agreement(2, 1, pd.DataFrame({"n_compared": [2], "n_agree": [1]}, index=["liver"]))
+    >>> sum_agreements([half, half]).to_figures()["share"]
+    0.5
+    """
+    tables = [part.per_label for part in parts if len(part.per_label)]
+    if not tables:
+        return Agreement(0, 0, pd.DataFrame({"n_compared": [], "n_agree": []}, dtype=np.int64))
+    counts = pd.concat(tables).groupby(level=0).sum()
+    counts = _order_labels(counts.rename_axis("label"))
+    n_agree = sum(part.n_agree for part in parts)
+    return Agreement(sum(part.n_compared for part in parts), n_agree, counts)
 
 
 def compare_with_labels(suggestions: pd.DataFrame, labels: LabelMatrix) -> Agreement:

@@ -127,7 +127,13 @@ def read_samples(
     return pd.DataFrame({"series": series, "study": studies} | columns, index=ids, copy=False)
 
 
-def read_field(file: Any, layout: Layout, name: str) -> NDArray[Any] | None:  # noqa: ANN401
+def read_field(
+    file: Any,  # noqa: ANN401
+    layout: Layout,
+    name: str,
+    *,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[Any] | None:
     """Read one sample field.
 
     Parameters
@@ -138,11 +144,13 @@ def read_field(file: Any, layout: Layout, name: str) -> NDArray[Any] | None:  # 
         Its layout.
     name
         Our name, the file's, or the one another release gives the same field.
+    rows
+        Positions of the samples wanted; all by default.
 
     Returns
     -------
     ndarray or None
-        Typed values, shape (n_samples,); None if there is no such field.
+        Typed values, shape (n_samples,) or (len(rows),); None if there is no such field.
     """
     datasets = sample_datasets(file, layout)
     names = _rename(datasets, CANONICAL_FIELDS)
@@ -153,7 +161,7 @@ def read_field(file: Any, layout: Layout, name: str) -> NDArray[Any] | None:  # 
         or {old: new for old, new in names.items() if new == ours}
     )
     n_samples = file[layout.sample_id].shape[0]
-    return next(iter(_read_columns(datasets, chosen, n_samples).values()), None)
+    return next(iter(_read_columns(datasets, chosen, n_samples, rows=rows).values()), None)
 
 
 def read_genes(file: Any, layout: Layout, n_genes: int) -> pd.DataFrame:  # noqa: ANN401

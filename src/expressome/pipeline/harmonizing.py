@@ -1,13 +1,12 @@
 """Harmonise what submitters wrote of samples, and suggest labels from it."""
 
-import json
 import os
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from expressome.annotation.harmonization import ATTRIBUTES, harmonize_texts
 from expressome.annotation.multihot import read_labels
@@ -16,20 +15,20 @@ from expressome.annotation.suggestions import (
     compare_with_labels,
     compare_with_predictions,
     suggest_labels,
+    sum_agreements,
 )
-from expressome.archs4.reader import open_archs4
-from expressome.atlas import Atlas, open_atlas
+from expressome.atlas import Atlas
 from expressome.engine import Resources
-from expressome.errors import FileFormatError, MissingFieldError
+from expressome.errors import FileFormatError
 from expressome.manifest import create_manifest
 from expressome.outputs import check_input, check_output, staged_output
-from expressome.pipeline.inspection import tell_kind
+from expressome.pipeline.text_reading import TEXT_FIELDS, Texts, open_texts
 from expressome.reference.vocabulary import fold_name, load_vocabulary
 from expressome.results import LabelMatrix, Summary, to_json
+from expressome.tables.sample_writing import open_sample_table
 
-__all__ = ["compare_texts", "harmonize", "read_metadata", "read_texts", "suggest_for_unlabelled"]
+__all__ = ["compare_texts", "harmonize", "read_metadata", "suggest_for_unlabelled"]
 
-_TEXTS = ("title", "source", "characteristics")
 _FORMATS = (".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
 # Texts in memory at once: a few megabytes.
 _BLOCK = 10_000
@@ -103,70 +102,25 @@ def harmonize(
     if not place.name.endswith(_FORMATS):
         msg = f"the output {place.name} ends in none of {', '.join(_FORMATS)}; choose one of them"
         raise FileFormatError(msg)
-    texts, species, own = read_texts(file)
-    metadata = read_metadata(texts, species=species, resources=resources)
-    known = own if labels is None else read_labels(check_input(labels))
-    suggestions = suggest_labels(
-        metadata, load_vocabulary() if known is None else known.labels, fold=fold_name
-    )
-    figures: dict[str, Any] = {
-        "out": place,
-        "n_samples": len(metadata),
-        "n_found": {name: int(metadata[f"{name}_confidence"].notna().sum()) for name in ATTRIBUTES},
-        "suggestions": _describe_suggestions(suggestions, metadata, known),
-    }
-    if predictions is not None:
-        answers = pd.read_parquet(check_input(predictions))
-        agreement = compare_with_predictions(suggestions, answers)
-        figures["agreement_with_predictions"] = agreement.to_figures()
+    texts = open_texts(file)
+    known = texts.labels if labels is None else read_labels(check_input(labels))
+    answers = None if predictions is None else pd.read_parquet(check_input(predictions))
     inputs = [path for path in (file, labels, predictions) if path is not None]
     manifest = create_manifest("harmonize", inputs=inputs)
-    _write(_join_suggestions(metadata, suggestions, known), place, manifest, overwrite=overwrite)
-    return Summary("harmonize", figures, manifest)
-
-
-def read_texts(file: StrPath) -> tuple[pd.DataFrame, str, LabelMatrix | None]:
-    """Read the texts of all samples of an ARCHS4 file or an atlas.
-
-    Parameters
-    ----------
-    file
-        Either of them.
-
-    Returns
-    -------
-    texts : DataFrame
-        Those of title, source and characteristics that there are; index: samples.
-    species : str
-        As the file says.
-    labels : LabelMatrix or None
-        Of an atlas.
-
-    Raises
-    ------
-    MissingFieldError
-        If there is none of the three.
-    """
-    if tell_kind(file) == "archs4":
-        compendium = open_archs4(file)
-        columns = {}
-        for name in _TEXTS:
-            try:
-                columns[name] = compendium.field(name)
-            except MissingFieldError:
-                continue
-        texts = pd.DataFrame(columns, index=compendium.sample_ids)
-        species, labels = compendium.species, None
-    else:
-        atlas = open_atlas(file)
-        texts = atlas.obs[[name for name in _TEXTS if name in atlas.obs.columns]]
-        species, labels = str(atlas.description.get("species", "human")), atlas.labels
-    if texts.columns.empty:
-        msg = (
-            f"{file} holds none of the sample fields {', '.join(_TEXTS)}; there is no text to read"
-        )
-        raise MissingFieldError(msg)
-    return texts, str(species), labels
+    tally = _Tally(known, answers)
+    with (
+        staged_output(place, overwrite=overwrite) as partial,
+        open_sample_table(partial, place.name, notes=manifest) as write,
+    ):
+        for metadata, suggestions in _suggest_blocks(texts, known, resources):
+            tally.add(metadata, suggestions)
+            own = suggestions[~suggestions["sample"].isin(tally.labelled)]
+            write(_join_suggestions(metadata, own))
+    if place.suffix != ".parquet":
+        beside = place.with_name(f"{place.name}.manifest.json")
+        with staged_output(beside, overwrite=True) as partial:
+            partial.write_text(to_json(manifest) + "\n", encoding="utf-8")
+    return Summary("harmonize", {"out": place} | tally.to_figures(), manifest)
 
 
 def read_metadata(
@@ -177,7 +131,7 @@ def read_metadata(
     Parameters
     ----------
     texts
-        From `read_texts`.
+        One row per sample; columns as `harmonize_texts` takes them.
     species
         Decides what an age without unit means.
     resources
@@ -215,12 +169,11 @@ def suggest_for_unlabelled(
     figures : dict
         How many, and their agreement with the labels of labelled samples.
     """
-    texts, species, _ = read_texts(file)
-    metadata = read_metadata(texts, species=species)
-    suggestions = suggest_labels(metadata, labels.labels, fold=fold_name)
-    labelled = labels.samples[labels.is_labelled]
-    figures = _describe_suggestions(suggestions, metadata, labels)
-    return suggestions[~suggestions["sample"].isin(labelled)].reset_index(drop=True), figures
+    tally, found = _Tally(labels, None), []
+    for metadata, suggestions in _suggest_blocks(open_texts(file), labels, Resources()):
+        tally.add(metadata, suggestions)
+        found.append(suggestions[~suggestions["sample"].isin(tally.labelled)])
+    return pd.concat(found, ignore_index=True), tally.to_figures()["suggestions"]
 
 
 def compare_texts(atlas: Atlas, predictions: Path) -> Agreement | None:
@@ -238,7 +191,7 @@ def compare_texts(atlas: Atlas, predictions: Path) -> Agreement | None:
     Agreement or None
         None if the atlas holds no texts or no labels, or the predictions lack a column.
     """
-    names = [name for name in _TEXTS if name in atlas.obs.columns]
+    names = [name for name in TEXT_FIELDS if name in atlas.obs.columns]
     answers = pd.read_parquet(predictions)
     if not names or not atlas.labels.n_labels or not {"sample", "label", "unknown"} <= {*answers}:
         return None
@@ -250,29 +203,67 @@ def compare_texts(atlas: Atlas, predictions: Path) -> Agreement | None:
     )
 
 
-def _describe_suggestions(
-    suggestions: pd.DataFrame, metadata: pd.DataFrame, known: LabelMatrix | None
-) -> dict[str, Any]:
-    """Count suggestions, and measure them where labels are known."""
-    labelled = set() if known is None else set(known.samples[known.is_labelled])
-    own = suggestions[~suggestions["sample"].isin(labelled)]
-    figures: dict[str, Any] = {
-        "n_unlabelled": int((~metadata.index.isin(list(labelled))).sum()),
-        "n_suggested": int(own["sample"].nunique()),
-        "n_per_label": {str(name): int(n) for name, n in own["label"].value_counts().items()},
-    }
-    if known is not None:
-        figures["agreement_with_labels"] = compare_with_labels(suggestions, known).to_figures()
-    return figures
+def _suggest_blocks(
+    texts: Texts, known: LabelMatrix | None, resources: Resources
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Harmonise block by block, with the labels that each block's texts suggest."""
+    labels = load_vocabulary() if known is None else known.labels
+    n_done = 0
+    for block in texts.blocks():
+        metadata = harmonize_texts(block, species=texts.species)
+        n_done += len(block)
+        resources.progress("read texts", n_done, texts.n_samples)
+        yield metadata, suggest_labels(metadata, labels, fold=fold_name)
 
 
-def _join_suggestions(
-    metadata: pd.DataFrame, suggestions: pd.DataFrame, known: LabelMatrix | None
-) -> pd.DataFrame:
-    """Put the suggestions for samples without a label beside the metadata."""
-    if known is not None:
-        labelled = known.samples[known.is_labelled]
-        suggestions = suggestions[~suggestions["sample"].isin(labelled)]
+class _Tally:
+    """Counts over all blocks."""
+
+    def __init__(self, known: LabelMatrix | None, answers: pd.DataFrame | None) -> None:
+        self.labelled = set() if known is None else set(known.samples[known.is_labelled])
+        self._known, self._answers = known, answers
+        self._n_samples = self._n_unlabelled = self._n_suggested = 0
+        self._n_found: Counter[str] = Counter()
+        self._per_label: Counter[str] = Counter()
+        self._with_labels: list[Agreement] = []
+        self._with_answers: list[Agreement] = []
+
+    def add(self, metadata: pd.DataFrame, suggestions: pd.DataFrame) -> None:
+        """Count a block; compare it with labels and predictions."""
+        own = suggestions[~suggestions["sample"].isin(self.labelled)]
+        self._n_samples += len(metadata)
+        self._n_unlabelled += int((~metadata.index.isin(self.labelled)).sum())
+        self._n_suggested += int(own["sample"].nunique())
+        self._per_label.update(own["label"].astype(str).tolist())
+        for name in ATTRIBUTES:
+            self._n_found[name] += int(metadata[f"{name}_confidence"].notna().sum())
+        if self._known is not None:
+            self._with_labels.append(compare_with_labels(suggestions, self._known))
+        if self._answers is not None:
+            self._with_answers.append(compare_with_predictions(suggestions, self._answers))
+
+    def to_figures(self) -> dict[str, Any]:
+        """Give all counts as plain values."""
+        found: dict[str, Any] = {
+            "n_unlabelled": self._n_unlabelled,
+            "n_suggested": self._n_suggested,
+            "n_per_label": dict(self._per_label.most_common()),
+        }
+        if self._known is not None:
+            found["agreement_with_labels"] = sum_agreements(self._with_labels).to_figures()
+        figures = {
+            "n_samples": self._n_samples,
+            "n_found": {name: self._n_found[name] for name in ATTRIBUTES},
+            "suggestions": found,
+        }
+        if self._answers is not None:
+            agreement = sum_agreements(self._with_answers)
+            figures["agreement_with_predictions"] = agreement.to_figures()
+        return figures
+
+
+def _join_suggestions(metadata: pd.DataFrame, suggestions: pd.DataFrame) -> pd.DataFrame:
+    """Put suggestions beside the metadata."""
     grouped = suggestions.groupby("sample", sort=False)
     joined = pd.DataFrame(
         {
@@ -282,23 +273,7 @@ def _join_suggestions(
         }
     ).reindex(metadata.index)
     texts = ["suggested_labels", "suggestion_source"]
+    # Stated types: a block without any suggestion tells none.
+    joined = joined.astype(dict.fromkeys(texts, object) | {"suggestion_confidence": float})
     joined[texts] = joined[texts].fillna("")
-    return metadata.join(joined).rename_axis("sample")
-
-
-def _write(table: pd.DataFrame, place: Path, manifest: dict[str, Any], *, overwrite: bool) -> None:
-    """Write the table; its manifest goes into Parquet, or beside a text file."""
-    with staged_output(place, overwrite=overwrite) as partial:
-        if place.suffix == ".parquet":
-            content = pa.Table.from_pandas(table.reset_index(), preserve_index=False)
-            notes = json.dumps(json.loads(to_json({"manifest": manifest}))).encode()
-            metadata = {**(content.schema.metadata or {}), b"expressome": notes}
-            pq.write_table(content.replace_schema_metadata(metadata), partial, compression="zstd")
-        else:
-            separator = "," if ".csv" in place.name else "\t"
-            packing: Literal["gzip"] | None = "gzip" if place.suffix == ".gz" else None
-            table.to_csv(partial, sep=separator, compression=packing)
-    if place.suffix != ".parquet":
-        beside = place.with_name(f"{place.name}.manifest.json")
-        with staged_output(beside, overwrite=True) as partial:
-            partial.write_text(to_json(manifest) + "\n", encoding="utf-8")
+    return metadata.join(joined)
