@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import anndata
@@ -75,6 +77,20 @@ def digest_parquet(path):
     return digest(pd.read_parquet(path).astype(str))
 
 
+def digest_index(path):
+    """Hash what an index holds, but for blobs that hang on the order of merges."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA integrity_check")
+        names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+        tables = [name for (name,) in database.execute(names) if not name.endswith("_data")]
+        rows = {name: database.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables}
+    return digest(repr({name: found for name, found in rows.items() if name != "origin"}))
+
+
+def digest_file(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Command:
     """One command, the file that it makes or changes, and how to compare that."""
@@ -104,6 +120,15 @@ COMMANDS = {
         digest_synthetic,
     ),
     "extract": Command("extract compendium.h5 --random 50 --out new.h5", "new.h5", digest_counts),
+    "update": Command(
+        "update atlas.zarr newer.h5 --withdrawn drop",
+        "atlas.zarr",
+        digest_atlas,
+        is_in_place=True,
+    ),
+    "index": Command("search many.h5 liver", "many.h5.catalogue.sqlite", digest_index),
+    # The address of a server of the test's own takes the place of SERVER.
+    "download": Command("download SERVER/many.h5 --out arrived", "arrived/many.h5", digest_file),
 }
 
 
@@ -117,5 +142,37 @@ def timed_run(command, folder):
 
 def digest_inputs(folder):
     """Hash the bytes of what no command may change."""
-    names = ["compendium.h5", "labels.parquet", "model/model.json"]
-    return json.dumps([hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names])
+    names = ["compendium.h5", "newer.h5", "many.h5", "labels.parquet", "model/model.json"]
+    return json.dumps([digest_file(folder / name) for name in names])
+
+
+def list_names(folder):
+    """Name all files of a folder but what is cached."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "cache" not in path.relative_to(folder).parts
+    )
+
+
+def look_at(folder):
+    """Say in a word how a folder stands: a file that is made or grows changes it."""
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                stat = os.stat(os.path.join(place, name))  # noqa: PTH116, PTH118 - hundreds a second
+            except FileNotFoundError:
+                continue
+            found.append((place, name, stat.st_size, stat.st_mtime_ns))
+    return sorted(found)
+
+
+def wait_for_writing(process, folder, *, longest_s=120.0):
+    """Wait until a process has changed its folder; give seconds, or None if it never did."""
+    before, began = look_at(folder), time.perf_counter()
+    while process.poll() is None and time.perf_counter() - began < longest_s:
+        if look_at(folder) != before:
+            return time.perf_counter() - began
+        time.sleep(0.002)
+    return None

@@ -4,9 +4,12 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
-from tests.support.studies import make_study_atlas
+from tests.support.build import make_archs4, make_samples
+from tests.support.studies import gene_table, make_study_atlas
 
+from expressome.archs4.reader import open_archs4
 from expressome.pipeline.training import train
 
 TISSUES = ["brain", "heart", "liver", "lung"]
@@ -14,14 +17,35 @@ TISSUES = ["brain", "heart", "liver", "lung"]
 N_MOMENTS = int(os.environ.get("EXPRESSOME_FAULT_MOMENTS", "1"))
 
 
+def make_newer(folder):
+    """Write a newer release: 40 samples gone, 20 with other counts, 48 new ones."""
+    older = open_archs4(folder / "compendium.h5")
+    counts = older.counts()[40:]
+    counts[:20] += 1
+    samples = pd.DataFrame({"series": older.samples["series"].iloc[40:]})
+    fresh = pd.DataFrame(
+        {"series": [f"GSE9{i // 4}" for i in range(48)]}, index=[f"GSM9{i}" for i in range(48)]
+    )
+    make_archs4(
+        folder / "newer.h5",
+        counts=np.vstack([counts, counts[:48] + 3]),
+        samples=pd.concat([samples, fresh]).rename_axis("sample"),
+        genes=gene_table(),
+    )
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """Give a folder with a file, labels, an atlas and a model of 224 samples."""
+    """Give a folder with files, labels, an atlas and a model of 224 samples."""
     folder = tmp_path_factory.mktemp("house")
     tissues = np.repeat(TISSUES, 56)
     studies = np.repeat(np.arange(56), 4)
     make_study_atlas(folder, tissues, studies, labelled=studies % 6 != 5)
     train(folder / "atlas.zarr", out=folder / "model", n_trees=20)
+    make_newer(folder)
+    # Enough samples for an index to take a moment, and a download many parts.
+    make_archs4(folder / "many.h5", samples=make_samples(40_000), n_samples=40_000, n_genes=4)
+    (folder / "arrived").mkdir()
     return folder
 
 

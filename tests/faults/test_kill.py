@@ -1,42 +1,81 @@
 """A command that is killed loses nothing, and its next run completes."""
 
+import dataclasses
 import shutil
 import time
 
 import numpy as np
 import pytest
-from tests.faults.commands import COMMANDS, digest_inputs, run, start, timed_run
+from tests.faults.commands import (
+    COMMANDS,
+    digest_inputs,
+    list_names,
+    run,
+    start,
+    timed_run,
+    wait_for_writing,
+)
 from tests.faults.conftest import N_MOMENTS
+from tests.support.range_server import serve
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize("name", COMMANDS)
-def test_killed_at_any_moment_the_next_run_completes(name, built, tmp_path):
+@pytest.fixture(scope="module")
+def server(built):
+    """Serve the files of the house, slowly enough to be interrupted."""
+    with serve(built) as server:
+        server.slow_s = 0.02
+        yield server
+
+
+def find_command(name, server):
     command = COMMANDS[name]
+    return dataclasses.replace(command, line=command.line.replace("SERVER/", server.url("")))
+
+
+def kill_somewhere(command, folder, rng, *, seconds, writes):
+    """Kill a run, every other one after its first byte; tell when, or None if it was over."""
+    process = start(command.arguments, cwd=folder)
+    began = time.perf_counter()
+    if writes:
+        wrote_s = wait_for_writing(process, folder)
+        # What is left of a run after its first byte; a busy machine may be slower.
+        time.sleep(rng.uniform(0, max(0.05, seconds - (wrote_s or seconds))))
+    else:
+        time.sleep(rng.uniform(0.2, 1) * seconds)
+    is_alive = process.poll() is None
+    process.kill()
+    process.communicate()
+    return time.perf_counter() - began if is_alive else None
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_killed_at_any_moment_the_next_run_completes(name, built, server, tmp_path):
+    command = find_command(name, server)
     whole = tmp_path / "whole"
     shutil.copytree(built, whole)
     seconds, expected = timed_run(command, whole)
     rng = np.random.default_rng(list(name.encode()))
-    n_killed = 0
+    kills = []
 
-    for moment, share in enumerate(rng.uniform(0.2, 1, N_MOMENTS)):
+    for moment in range(N_MOMENTS):
         folder = tmp_path / f"moment{moment}"
         shutil.copytree(built, folder)
         before = digest_inputs(folder)
-        process = start(command.arguments, cwd=folder)
-        time.sleep(share * seconds)
-        n_killed += process.poll() is None
-        process.kill()
-        process.communicate()
+        killed_s = kill_somewhere(command, folder, rng, seconds=seconds, writes=moment % 2 == 0)
+        kills.append(killed_s)
 
         assert digest_inputs(folder) == before, "an input was changed"
         place = folder / command.result
         if command.is_in_place or not place.exists():
             status, _, stderr = run(command.arguments, cwd=folder)
-            assert status == 0, f"killed after {share:.0%} of {seconds:.1f} s: {stderr}"
-        assert command.digest(place) == expected, f"killed after {share:.0%} of {seconds:.1f} s"
+            assert status == 0, f"killed after {killed_s} of {seconds:.1f} s: {stderr}"
+        assert command.digest(place) == expected, f"killed after {killed_s} of {seconds:.1f} s"
+        assert list_names(folder) == list_names(whole), "something was left behind"
         shutil.rmtree(folder)
 
+    n_killed = sum(killed is not None for killed in kills)
+    print(f"{name}: {n_killed} of {N_MOMENTS} runs of {seconds:.1f} s were killed")  # noqa: T201
     assert n_killed or N_MOMENTS < 5, "every run ended before it was killed"
