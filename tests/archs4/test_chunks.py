@@ -149,7 +149,7 @@ def test_a_chunk_stored_without_its_filter_is_read(tmp_path):
     np.testing.assert_array_equal(open_archs4(path).counts(), make_counts(4, 6))
 
 
-@pytest.mark.parametrize("library", ["isal", "zlib"])
+@pytest.mark.parametrize("library", ["deflate", "isal", "zlib"])
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -163,6 +163,8 @@ def test_a_chunk_stored_without_its_filter_is_read(tmp_path):
 def test_a_damaged_chunk_is_an_error_never_zeros(tmp_path, monkeypatch, library, change, reason):
     path = make_archs4(tmp_path / "x.h5", 6, 8, chunks=(4, 3))
     damage_chunk(path, (4, 3), change)
+    if library != "deflate":
+        monkeypatch.setattr(chunks, "deflate", None)
     if library == "zlib":
         monkeypatch.setattr(chunks, "_inflate", zlib.decompress)
     compendium = open_archs4(path)
@@ -261,13 +263,15 @@ def test_an_unknown_filter_is_named(tmp_path):
     )
 
 
-def test_reading_needs_no_isal(monkeypatch):
+def test_reading_needs_neither_libdeflate_nor_isal(monkeypatch):
+    monkeypatch.setitem(sys.modules, "deflate", None)
     monkeypatch.setitem(sys.modules, "isal", None)
     source = chunks.__spec__.loader.get_source(chunks.__name__)
     names = {"__name__": chunks.__name__}
 
     exec(compile(source, "chunks.py", "exec"), names)
 
+    assert names["deflate"] is None
     assert names["_inflate"] is zlib.decompress
 
 

@@ -9,6 +9,7 @@ into tiles by the same plan.
 import math
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -20,14 +21,21 @@ from numpy.typing import NDArray
 from expressome.archs4.plan import ChunkTask, Selector
 from expressome.errors import ExpressomeError, FileFormatError
 
+Stored = bytes | bytearray
+
 try:
     from isal import igzip_lib, isal_zlib
 
-    _inflate: Callable[[bytes, int, int], bytes] = isal_zlib.decompress
+    _inflate: Callable[[Stored, int, int], bytes] = isal_zlib.decompress
     _InflateError = cast("type[Exception]", igzip_lib.IsalError)
 except ImportError:  # the extra "fast" is not installed
     _inflate = zlib.decompress
     _InflateError = zlib.error
+
+try:
+    import deflate
+except ImportError:
+    deflate = None  # type: ignore[assignment]  # no other way to say so
 
 __all__ = ["ChunkStore", "UnreadableChunkError", "outer_index", "undo_filters"]
 
@@ -172,7 +180,7 @@ class ChunkStore:
             rows, columns = self.extent(task)
             raise UnreadableChunkError(rows, columns, self._explain(task, error)) from error
 
-    def _decode(self, raw: bytes, mask: int) -> NDArray[Any]:
+    def _decode(self, raw: Stored, mask: int) -> NDArray[Any]:
         """Undo the filters of one chunk; a bit of the mask says a filter was skipped."""
         raw = undo_filters(
             raw, mask, self.filters or (), itemsize=self.dtype.itemsize, n_bytes=self.chunk_bytes
@@ -215,8 +223,8 @@ class ChunkStore:
 
 
 def undo_filters(
-    raw: bytes, mask: int, filters: tuple[int, ...], *, itemsize: int, n_bytes: int
-) -> bytes:
+    raw: Stored, mask: int, filters: tuple[int, ...], *, itemsize: int, n_bytes: int
+) -> Stored:
     """Inflate and unshuffle one chunk.
 
     Parameters
@@ -234,7 +242,7 @@ def undo_filters(
 
     Returns
     -------
-    bytes
+    bytes or bytearray
         The numbers, in the stored byte order.
 
     Raises
@@ -245,17 +253,23 @@ def undo_filters(
     for i in reversed(range(len(filters))):
         if mask & 1 << i:
             continue
-        if filters[i] == _DEFLATE:
-            raw = _inflate(raw, zlib.MAX_WBITS, n_bytes + 1)
-        else:
-            raw = _unshuffle(raw, itemsize)
+        is_deflated = filters[i] == _DEFLATE
+        raw = _inflate_whole(raw, n_bytes) if is_deflated else _unshuffle(raw, itemsize)
     if len(raw) != n_bytes:
         msg = f"it holds {len(raw)} bytes where {n_bytes} are expected"
         raise ValueError(msg)
     return raw
 
 
-def _unshuffle(raw: bytes, itemsize: int) -> bytes:
+def _inflate_whole(raw: Stored, n_bytes: int) -> Stored:
+    """Inflate with libdeflate where it is installed; what it refuses goes to who says why."""
+    if deflate is not None:
+        with suppress(deflate.DeflateError):
+            return deflate.zlib_decompress(raw, n_bytes)
+    return _inflate(raw, zlib.MAX_WBITS, n_bytes + 1)
+
+
+def _unshuffle(raw: Stored, itemsize: int) -> Stored:
     """Undo HDF5's shuffle filter: first bytes first becomes number after number."""
     n_items = len(raw) // itemsize
     planes = np.frombuffer(raw, dtype=np.uint8, count=n_items * itemsize)
