@@ -178,13 +178,20 @@ def test_a_sample_has_labels_prediction_and_neighbours_of_its_tissue(explored):
     assert (tissues == "liver").mean() > 0.9
 
 
-def test_answers_for_all_samples_are_those_of_each_sample(view):
+def test_kept_answers_are_those_of_the_model(view):
+    answers = view.model.predict(view.atlas.path).set_index("sample")
+
     for sample in ("GSM0", "GSM50", "GSM107"):
-        one = describe_sample(view, sample).prediction
-        kept = view.predictions.loc[sample]
-        assert one.label == kept["label"]
-        assert one.confidence == pytest.approx(kept["confidence"])
-        assert one.reason == kept["reason"]
+        kept, answer = describe_sample(view, sample).prediction, answers.loc[sample]
+        assert kept.label == answer["label"]
+        assert kept.confidence == pytest.approx(answer["confidence"])
+        assert kept.reason == answer["reason"]
+        assert kept.labels == list(answer["labels"])
+        assert [one["probability"] for one in kept.probabilities] == sorted(
+            answer.filter(like="p:"), reverse=True
+        )
+        for one in kept.probabilities:
+            assert one["probability"] == answer[f"p:{one['label']}"]
 
 
 def test_markers_speak_for_the_label_of_a_sample(view):
@@ -228,7 +235,7 @@ def test_map_is_kept_in_the_atlas_and_read_again(explored):
 
     np.testing.assert_array_equal(again.map.places, view.map.places)
     np.testing.assert_allclose(again.map.gene_vectors, view.map.gene_vectors, atol=2e-3)
-    np.testing.assert_array_equal(again.predictions["confidence"], view.predictions["confidence"])
+    np.testing.assert_array_equal(again.predictions.confidence, view.predictions.confidence)
     assert again.atlas.element("obsm/map").shape == (108, 2)
 
 

@@ -1,5 +1,6 @@
 """The JSON API over an atlas, and the page that asks it."""
 
+import dataclasses
 import json
 from functools import cache
 from importlib.resources import files
@@ -66,9 +67,24 @@ class _Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:  # noqa: ANN401
-        return json.dumps(
-            to_plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
+        try:
+            return _write(content)
+        except ValueError:  # there is a NaN in it: every single value has to be looked at
+            return _write(to_plain(content))
+
+
+def _write(content: Any) -> bytes:  # noqa: ANN401
+    text = json.dumps(
+        content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_open
+    )
+    return text.encode()
+
+
+def _open(value: Any) -> Any:  # noqa: ANN401
+    """Turn what JSON does not know into what it knows, without looking into lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return to_plain(value)
 
 
 def create_app(

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from expressome.engine import Resources
 from expressome.errors import ConfigurationError, MissingExtraError
 from expressome.explorer.guard import allowed_hosts, is_loopback
-from expressome.pipeline.exploring import open_view
+from expressome.pipeline.exploring import AtlasView, open_view
+from expressome.pipeline.gene_exploring import describe_gene
+from expressome.pipeline.sample_exploring import describe_sample, find_samples
 
 __all__ = ["serve"]
 
@@ -68,6 +70,7 @@ def serve(
         )
         raise MissingExtraError(msg) from None
     view = open_view(atlas, model=model, compendium=compendium, resources=resources)
+    _ask_first(view)
     listening = _listen(host, port)
     app = create_app(view, hosts=allowed_hosts(host), allows_addresses=not is_loopback(host))
     settings = uvicorn.Config(
@@ -88,6 +91,14 @@ def serve(
             uvicorn.Server(settings).run(sockets=[listening])
         except KeyboardInterrupt:
             return  # the way it is meant to end
+
+
+def _ask_first(view: AtlasView) -> None:
+    """Have the first visitor not wait for tables to be read and names to be arranged."""
+    if view.facts.n_samples and view.facts.n_genes:
+        describe_sample(view, str(view.atlas.obs.index[0]))
+        describe_gene(view, str(view.atlas.var.index[0]))
+        find_samples(view, "a")
 
 
 def _listen(host: str, port: int) -> socket.socket:

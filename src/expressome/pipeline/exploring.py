@@ -1,14 +1,12 @@
 """An atlas opened for questions: tables in memory, values read when asked for."""
 
-import hashlib
 import os
-from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,18 +14,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.atlas import Atlas, open_atlas
+from expressome.atlas.shards import BLOCK_SAMPLES
 from expressome.engine import Resources
 from expressome.outputs import check_input
-from expressome.pipeline.input_reading import PredictionInput, open_input
+from expressome.pipeline.answer_keeping import KeptAnswers, keep_answers
 from expressome.pipeline.placing import AtlasMap, open_map
 from expressome.pipeline.predicting import Model, load_model
+from expressome.pipeline.remembering import Recent
 from expressome.reporting.palette import CATEGORIES, DARK, GRID, MUTED, SEQUENTIAL, SYMBOLS, TEXT
 
-__all__ = ["AtlasFacts", "AtlasView", "open_view", "palette", "shared_asset"]
+__all__ = ["TEXTS", "AtlasFacts", "AtlasView", "open_view", "palette", "shared_asset"]
 
-_PREDICTED = ("label", "confidence", "unknown", "reason")
-_PREDICTIONS = "predictions"
-_N_REMEMBERED = 256
+# Columns of the sample table that are searched and shown.
+TEXTS = ("series", "study", "title", "source", "characteristics")
+
+# Answers are kilobytes; values are 4 bytes per sample, 0.5 MB of 120,000.
+_N_REMEMBERED, _N_GENES_REMEMBERED = 64, 8
+# What all questions share, such as names arranged for search; never as many.
+_N_KEPT = 64
+# One gene is read by so many threads, in pieces of so many samples.
+_N_READERS = 2
+_SAMPLES_AT_ONCE = 16 * BLOCK_SAMPLES
 # Parts of the report's page that the explorer shows too: one look, one copy.
 _ASSETS = {
     "plotly.js": ("vendor", "plotly-cartesian.min.js"),
@@ -88,7 +95,7 @@ class AtlasView:
     model
         What labels samples, or None.
     predictions
-        Label, confidence, unknown and reason of every sample; None without a model.
+        The model's answers for every sample; None without a model.
     compendium
         ARCHS4 file to search in, or None.
     resources
@@ -98,12 +105,15 @@ class AtlasView:
     atlas: Atlas
     map: AtlasMap | None
     model: Model | None
-    predictions: pd.DataFrame | None
+    predictions: KeptAnswers | None
     compendium: Path | None
     resources: Resources
-    _reading: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2), repr=False)
-    _lock: Any = field(default_factory=Lock, repr=False)
-    _answers: OrderedDict[Any, Any] = field(default_factory=OrderedDict, repr=False)
+    _kept: Recent = field(default_factory=lambda: Recent(_N_KEPT), repr=False)
+    _recent: Recent = field(default_factory=lambda: Recent(_N_REMEMBERED), repr=False)
+    _values: Recent = field(default_factory=lambda: Recent(_N_GENES_REMEMBERED), repr=False)
+    _readers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_N_READERS, "read"), repr=False
+    )
 
     @cached_property
     def symbols(self) -> NDArray[np.object_]:
@@ -120,11 +130,33 @@ class AtlasView:
         return self.atlas.labels.matrix.tocsc()
 
     @cached_property
-    def prediction_input(self) -> PredictionInput | None:
-        """The atlas on the model's scale."""
-        if self.model is None:
-            return None
-        return open_input(self.model.trained, self.atlas.path, resources=self.resources)
+    def keys(self) -> list[str]:
+        """Keys of the labels."""
+        return self.atlas.labels.keys
+
+    def texts(self, name: str) -> NDArray[np.object_]:
+        """Give a column of the sample table as text, empty where there is none.
+
+        Parameters
+        ----------
+        name
+            Of the column.
+
+        Returns
+        -------
+        ndarray
+            Shape (n_samples,).
+        """
+        return self._columns.get(name, self._empty)
+
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[np.object_]]:
+        obs = self.atlas.obs
+        return {name: obs[name].astype(str).to_numpy(dtype=object) for name in TEXTS if name in obs}
+
+    @cached_property
+    def _empty(self) -> NDArray[np.object_]:
+        return np.full(self.atlas.n_samples, "", dtype=object)
 
     @cached_property
     def facts(self) -> AtlasFacts:
@@ -169,9 +201,8 @@ class AtlasView:
             Keys.
         """
         matrix = self.atlas.labels.matrix
-        keys = self.atlas.labels.keys
         held = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-        return [keys[int(k)] for k in np.sort(held)]
+        return [self.keys[k] for k in sorted(held.tolist())]
 
     def gene_values(self, gene: int) -> NDArray[np.float32]:
         """Read one gene of all samples; only the chunk that holds it is opened.
@@ -184,14 +215,40 @@ class AtlasView:
         Returns
         -------
         ndarray
-            float32, shape (n_samples,), NaN where unmeasured.
+            float32, shape (n_samples,), NaN where unmeasured. Not to be written to: those of
+            the last eight genes are kept.
         """
-        # A few at a time: more readers at once would only wait for the same disk.
-        with self._reading:
-            return self.atlas.read(genes=[gene])[:, 0]
+        return self._values.remember(gene, lambda: self._read_gene(gene))
+
+    def _read_gene(self, gene: int) -> NDArray[np.float32]:
+        matrix, n_samples = self.atlas.matrix("X"), self.atlas.n_samples
+
+        def read(start: int) -> NDArray[np.float32]:
+            n_rows = min(_SAMPLES_AT_ONCE, n_samples - start)
+            return matrix.read_gene(gene, first_block=start // BLOCK_SAMPLES, n_rows=n_rows)
+
+        # All questions share the readers: more at once would wait for the same disk.
+        return np.concatenate(list(self._readers.map(read, range(0, n_samples, _SAMPLES_AT_ONCE))))
+
+    def keep(self, key: str, made: Callable[[], Answer]) -> Answer:
+        """Give what all questions share, made at the first of them.
+
+        Parameters
+        ----------
+        key
+            What it is.
+        made
+            Makes it.
+
+        Returns
+        -------
+        object
+            As it was made.
+        """
+        return self._kept.remember(key, made)
 
     def remember(self, key: Any, answer: Callable[[], Answer]) -> Answer:  # noqa: ANN401
-        """Give an answer again without computing it anew; the last few hundred are kept.
+        """Give an answer again without computing it anew; the last 64 are kept.
 
         Parameters
         ----------
@@ -205,17 +262,7 @@ class AtlasView:
         object
             The answer.
         """
-        with self._lock:
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                found: Answer = self._answers[key]
-                return found
-        made = answer()
-        with self._lock:
-            self._answers[key] = made
-            while len(self._answers) > _N_REMEMBERED:
-                self._answers.popitem(last=False)
-        return made
+        return self._recent.remember(key, answer)
 
 
 def open_view(
@@ -263,37 +310,8 @@ def open_view(
     loaded = None if model is None else load_model(model)
     file = None if compendium is None else check_input(compendium)
     placed = open_map(opened, resources=resources)
-    view = AtlasView(opened, placed, loaded, None, file, resources)
-    if loaded is None:
-        return view
-    return AtlasView(opened, placed, loaded, _predict_all(view, loaded), file, resources)
-
-
-def _predict_all(view: AtlasView, model: Model) -> pd.DataFrame:
-    """Label every sample once per model, and keep the answers in the atlas."""
-    sums = (model.path / "SHA256SUMS").read_bytes()
-    key = hashlib.sha256(sums + view.atlas.fingerprint.encode()).hexdigest()
-    stored = view.atlas.read_section(_PREDICTIONS)
-    if stored is not None and view.atlas.read_note(_PREDICTIONS).get("key") == key:
-        table: pd.DataFrame = stored
-        return table
-    opened = view.prediction_input
-    if opened is None:
-        msg = "a model is needed to label samples"
-        raise ValueError(msg)
-    pieces = []
-    for span, values in opened.blocks(np.arange(view.atlas.n_samples)):
-        samples = opened.samples[span]
-        answers = model.trained.answer(values, samples, n_missing=opened.n_missing)
-        pieces.append(answers.set_index("sample")[list(_PREDICTED)])
-        view.resources.progress("serve: label samples", span.stop, view.atlas.n_samples)
-    table = pd.concat(pieces)
-    try:
-        view.atlas.write_section(_PREDICTIONS, table)
-        view.atlas.write_note(_PREDICTIONS, {"key": key})
-    except OSError:
-        return table  # an atlas that cannot be written to: labelled again at the next start
-    return table
+    answers = None if loaded is None else keep_answers(opened, loaded, resources=resources)
+    return AtlasView(opened, placed, loaded, answers, file, resources)
 
 
 def shared_asset(name: str) -> bytes:

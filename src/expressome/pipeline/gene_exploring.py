@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from expressome.errors import SelectionError
 from expressome.pipeline.exploring import AtlasView
+from expressome.pipeline.gene_indexing import GeneNames
 from expressome.pipeline.gene_sketching import LOWEST_SIMILARITY
+from expressome.pipeline.label_summing import LabelExpression, LabelRows
 
-__all__ = ["GeneHit", "GenePage", "LabelExpression", "describe_gene", "find_gene", "find_genes"]
+__all__ = ["GeneHit", "GenePage", "describe_gene", "find_gene", "find_genes"]
 
-# Enough for a violin that looks the same with all values.
-_N_QUANTILES = 101
 _N_SIMILAR = 20
 _METRICS = (
     "biotype",
@@ -50,36 +48,6 @@ class GeneHit:
     symbol: str
     biotype: str
     similarity: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelExpression:
-    """A gene in the samples of one label.
-
-    Attributes
-    ----------
-    label
-        Its key; empty for samples without a label.
-    kind
-        Kind of the label.
-    n_samples
-        Samples that carry it and measured the gene.
-    n_studies
-        Studies they come from.
-    q25, median, q75
-        Quartiles.
-    quantiles
-        101 evenly spaced quantiles, or all values in order where there are fewer.
-    """
-
-    label: str
-    kind: str
-    n_samples: int
-    n_studies: int
-    q25: float
-    median: float
-    q75: float
-    quantiles: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +103,7 @@ def find_genes(view: AtlasView, query: str, *, limit: int = 20) -> list[GeneHit]
     list of GeneHit
         Best first; shorter symbols before longer ones.
     """
-    wanted = _plain(query)
-    if not wanted:
-        return []
-    symbols, ids = _names(view)
-    ranked = []
-    for position, (symbol, gene) in enumerate(zip(symbols, ids, strict=True)):
-        if wanted in (symbol, gene):
-            rank = 0
-        elif symbol.startswith(wanted) or gene.startswith(wanted):
-            rank = 1
-        elif wanted in symbol:
-            rank = 2
-        else:
-            continue
-        ranked.append((rank, len(symbol), symbol, position))
-    return [_hit(view, position) for *_, position in sorted(ranked)[:limit]]
+    return [_hit(view, int(position)) for position in _names(view).search(query, limit)]
 
 
 def find_gene(view: AtlasView, name: str) -> int:
@@ -173,11 +126,9 @@ def find_gene(view: AtlasView, name: str) -> int:
     SelectionError
         If no gene has that name; the message names near ones.
     """
-    wanted = _plain(name)
-    symbols, ids = _names(view)
-    for names in (ids, symbols):
-        if wanted and wanted in names:
-            return int(names.index(wanted))
+    position = _names(view).find(name)
+    if position >= 0:
+        return position
     near = ", ".join(hit.symbol for hit in find_genes(view, name[:4], limit=5))
     msg = f"no gene of the atlas is named {name[:40]!r}" + (f"; near: {near}" if near else "")
     raise SelectionError(msg)
@@ -220,46 +171,9 @@ def _describe(view: AtlasView, position: int) -> GenePage:
         n_genes=atlas.n_genes,
         n_samples=int(measured.sum()),
         n_unmeasured=int((~measured).sum()),
-        labels=_by_label(view, values),
+        labels=_rows(view).summarise(values),
         similar=_similar(view, position),
         lowest_similarity=float(LOWEST_SIMILARITY),
-    )
-
-
-def _by_label(view: AtlasView, values: NDArray[np.float32]) -> list[LabelExpression]:
-    """Summarise the values of each label's samples."""
-    labels, columns = view.atlas.labels, view.label_columns
-    studies = view.remember("study codes", lambda: _study_codes(view))
-    kinds = labels.labels["kind"].astype(str).to_numpy()
-    found = []
-    for k, key in enumerate(labels.keys):
-        rows = columns.indices[columns.indptr[k] : columns.indptr[k + 1]]
-        found.append(_summarise(key, kinds[k], values[rows], studies[rows]))
-    found.sort(key=lambda one: -one.median if one.n_samples else np.inf)
-    bare = ~labels.is_labelled if labels.n_labels else np.ones(len(values), bool)
-    found.append(_summarise("", "", values[bare], studies[bare]))
-    return [one for one in found if one.n_samples]
-
-
-def _summarise(
-    label: str, kind: str, values: NDArray[np.float32], studies: NDArray[np.int64]
-) -> LabelExpression:
-    measured = np.isfinite(values)
-    kept = np.sort(values[measured]).astype(np.float64)
-    if not kept.size:
-        return LabelExpression(label, kind, 0, 0, np.nan, np.nan, np.nan, [])
-    low, middle, high = np.quantile(kept, [0.25, 0.5, 0.75])
-    is_large = kept.size > _N_QUANTILES
-    drawn = np.quantile(kept, np.linspace(0, 1, _N_QUANTILES)) if is_large else kept
-    return LabelExpression(
-        label,
-        kind,
-        int(kept.size),
-        len(np.unique(studies[measured])),
-        float(low),
-        float(middle),
-        float(high),
-        np.round(drawn, 4).tolist(),
     )
 
 
@@ -283,26 +197,13 @@ def _hit(view: AtlasView, position: int, similarity: float | None = None) -> Gen
     return GeneHit(str(var.index[position]), str(view.symbols[position]), biotype, similarity)
 
 
-def _plain(name: str) -> str:
-    """Write a name as it is compared: small letters, no version of an Ensembl id."""
-    text = name.strip().lower()
-    stem, dot, version = text.partition(".")
-    return stem if dot and stem.startswith("ens") and version.isdigit() else text
+def _names(view: AtlasView) -> GeneNames:
+    return view.keep("gene names", lambda: GeneNames(view.symbols, view.atlas.var.index))
 
 
-def _names(view: AtlasView) -> tuple[list[str], list[str]]:
-    def lower() -> tuple[list[str], list[str]]:
-        symbols = [str(symbol).lower() for symbol in view.symbols]
-        return symbols, [_plain(str(gene)) for gene in view.atlas.var.index]
-
-    return view.remember("gene names", lower)
-
-
-def _study_codes(view: AtlasView) -> NDArray[np.int64]:
-    obs = view.atlas.obs
-    if "study" not in obs.columns:
-        return np.arange(len(obs))
-    return pd.factorize(obs["study"].astype(str))[0].astype(np.int64)
+def _rows(view: AtlasView) -> LabelRows:
+    studies = view.texts("study") if "study" in view.atlas.obs.columns else None
+    return view.keep("label rows", lambda: LabelRows(view.atlas.labels, studies))
 
 
 def _name_unit(recipe: str) -> str:

@@ -116,7 +116,7 @@ def draw_map(view: AtlasView, color: str = "label", *, box: MapBox | None = None
         raise AtlasError(msg)
     words, categories, values = _colour(view, color)
     places = view.map.places
-    whole = _bounds(places)
+    whole = view.keep("whole map", lambda: _bounds(places))
     shown = box or whole
     inside = np.flatnonzero(
         (places[:, 0] >= shown.x0)
@@ -148,37 +148,40 @@ def _bounds(places: NDArray[np.float32]) -> MapBox:
     return MapBox(float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
 
-def _colour(view: AtlasView, color: str) -> tuple[str, list[str], NDArray[np.float64]]:
+def _colour(view: AtlasView, color: str) -> tuple[str, list[str], NDArray[np.floating]]:
     """Give words, names of categories and one number per sample for a colour."""
     kind, _, name = color.partition(":")
     if kind == "gene" and name:
         position = find_gene(view, name)
-        values = view.remember(
-            ("map gene", position), lambda: view.gene_values(position).astype(np.float64)
-        )
-        return str(view.symbols[position]), [], values
+        return str(view.symbols[position]), [], view.gene_values(position)
     if kind == "label" and name:
-        keys = view.atlas.labels.keys
-        if name not in keys:
-            msg = f"no label of the atlas is {name[:60]!r}; it has {len(keys)} labels"
-            raise InvalidValueError(msg)
-        held = view.atlas.labels.matrix[:, [keys.index(name)]].toarray().ravel()
-        return name, [name, _OTHERS], 1.0 - held
+        return name, [name, _OTHERS], _without(view, name)
     if color == "confidence":
         if view.predictions is None:
             msg = "confidence needs a model; start the explorer with one"
             raise AtlasError(msg)
-        return "confidence", [], view.predictions["confidence"].to_numpy(np.float64)
+        return "confidence", [], view.predictions.confidence
     if color == "density":
         return "", [], np.full(view.atlas.n_samples, np.nan)
     if color in ("label", "study"):
-        names = view.remember(("map", color), lambda: _group(view, color))
+        names = view.keep(f"map by {color}", lambda: _group(view, color))
         return color, names[0], names[1]
     msg = (
         f"there is no colour {color[:40]!r}; "
         "choose label, label:KEY, study, confidence, gene:NAME or density"
     )
     raise InvalidValueError(msg)
+
+
+def _without(view: AtlasView, name: str) -> NDArray[np.float64]:
+    """Give 0 for the samples of a label, 1 for the others."""
+    if name not in view.keys:
+        msg = f"no label of the atlas is {name[:60]!r}; it has {len(view.keys)} labels"
+        raise InvalidValueError(msg)
+    k, columns = view.keys.index(name), view.label_columns
+    values = np.ones(view.atlas.n_samples)
+    values[columns.indices[columns.indptr[k] : columns.indptr[k + 1]]] = 0
+    return values
 
 
 def _group(view: AtlasView, color: str) -> tuple[list[str], NDArray[np.float64]]:
@@ -209,25 +212,23 @@ def _draw_points(
     view: AtlasView,
     inside: NDArray[np.int64],
     _box: MapBox,
-    values: NDArray[np.float64],
+    values: NDArray[np.floating],
     *,
     is_category: bool,  # noqa: ARG001 - as `_draw_density`
 ) -> dict[str, Any]:
     """Give one mark per sample."""
     places = view.map.places[inside] if view.map is not None else np.zeros((0, 2))
-    obs = view.atlas.obs
-    titles = obs["title"].astype(str) if "title" in obs.columns else pd.Series("", obs.index)
     lines = []
-    for row in inside:
-        labels = ", ".join(view.labels_of(int(row))) or _NONE
-        lines.append(f"{titles.iloc[row][:60]} - {labels}" if titles.iloc[row] else labels)
+    for row, title in zip(inside.tolist(), view.texts("title")[inside], strict=True):
+        labels = ", ".join(view.labels_of(row)) or _NONE
+        lines.append(f"{title[:60]} - {labels}" if title else labels)
     return {
         "kind": "points",
         "x": np.round(places[:, 0].astype(float), 3).tolist(),
         "y": np.round(places[:, 1].astype(float), 3).tolist(),
         "n": [1] * len(inside),
-        "value": values[inside].tolist(),
-        "samples": [str(name) for name in obs.index[inside]],
+        "value": np.round(values[inside].astype(np.float64), 4).tolist(),
+        "samples": view.atlas.obs.index[inside].astype(str).tolist(),
         "texts": lines,
     }
 
@@ -236,35 +237,44 @@ def _draw_density(
     view: AtlasView,
     inside: NDArray[np.int64],
     box: MapBox,
-    values: NDArray[np.float64],
+    values: NDArray[np.floating],
     *,
     is_category: bool,
 ) -> dict[str, Any]:
     """Give one mark per square that holds samples."""
     places = view.map.places[inside] if view.map is not None else np.zeros((0, 2))
     step_x, step_y = (box.x1 - box.x0) / _N_BINS, (box.y1 - box.y0) / _N_BINS
-    column = np.minimum(((places[:, 0] - box.x0) / step_x).astype(int), _N_BINS - 1)
-    row = np.minimum(((places[:, 1] - box.y0) / step_y).astype(int), _N_BINS - 1)
-    squares, square = np.unique(row * _N_BINS + column, return_inverse=True)
-    n = np.bincount(square, minlength=len(squares))
+    column = np.minimum(((places[:, 0] - box.x0) / step_x).astype(np.int64), _N_BINS - 1)
+    row = np.minimum(((places[:, 1] - box.y0) / step_y).astype(np.int64), _N_BINS - 1)
+    square = row * _N_BINS + column
+    n = np.bincount(square, minlength=_N_BINS**2)
+    squares = np.flatnonzero(n)
     own = values[inside]
     if is_category:
         n_categories = int(own.max()) + 1
         votes = np.bincount(
-            square * n_categories + own.astype(int), minlength=len(squares) * n_categories
+            square * n_categories + own.astype(np.int64), minlength=_N_BINS**2 * n_categories
         )
-        shown = votes.reshape(len(squares), n_categories).argmax(axis=1).astype(float)
+        shown = votes.reshape(-1, n_categories)[squares].argmax(axis=1).astype(np.float64)
     else:
-        known = np.isfinite(own)
-        sums = np.bincount(square[known], own[known], minlength=len(squares))
-        counts = np.bincount(square[known], minlength=len(squares))
-        shown = np.divide(sums, counts, out=np.full(len(squares), np.nan), where=counts > 0)
+        shown = _average(own, square)[squares]
     return {
         "kind": "density",
         "x": np.round(box.x0 + (squares % _N_BINS + 0.5) * step_x, 3).tolist(),
         "y": np.round(box.y0 + (squares // _N_BINS + 0.5) * step_y, 3).tolist(),
-        "n": n.tolist(),
-        "value": shown.tolist(),
+        "n": n[squares].tolist(),
+        "value": np.round(shown, 4).tolist(),
         "samples": [],
         "texts": [],
     }
+
+
+def _average(values: NDArray[np.floating], square: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Average the known values in each square."""
+    known = np.isfinite(values)
+    sums = np.bincount(square[known], values[known], minlength=_N_BINS**2)
+    counts = np.bincount(square[known], minlength=_N_BINS**2)
+    means: NDArray[np.float64] = np.divide(
+        sums, counts, out=np.full(_N_BINS**2, np.nan), where=counts > 0
+    )
+    return means

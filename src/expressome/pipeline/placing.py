@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ _ROWS_AT_ONCE = 1024
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AtlasMap:
     """Where samples and genes of an atlas lie.
 
@@ -62,6 +63,12 @@ class AtlasMap:
     plane: SamplePlane
     plane_genes: NDArray[np.int64]
     plane_lengths: NDArray[np.float64]
+
+    @cached_property
+    def squares(self) -> Floats:
+        """Squared length of each sample's components, shape (n_samples,)."""
+        lengths: Floats = np.einsum("ij,ij->i", self.scores, self.scores)
+        return lengths
 
     def score(self, values: NDArray[np.floating]) -> Floats:
         """Give the components of samples on the atlas's scale.
@@ -112,8 +119,7 @@ class AtlasMap:
         distances : ndarray
             Same order.
         """
-        squares = np.einsum("ij,ij->i", self.scores, self.scores)
-        nearness = squares - 2 * self.scores @ scores
+        nearness = self.squares - 2 * (self.scores @ scores)
         # Rounding may exchange close ones: some more are taken and measured exactly.
         n_taken = min(2 * n_nearest + 10, len(nearness))
         near = np.argpartition(nearness, n_taken - 1)[:n_taken]

@@ -5,26 +5,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from expressome.errors import InvalidValueError, SelectionError
-from expressome.pipeline.exploring import AtlasView
+from expressome.pipeline.answer_keeping import Prediction
+from expressome.pipeline.exploring import TEXTS, AtlasView
 from expressome.pipeline.searching import search
 
 __all__ = [
-    "Prediction",
     "SampleHit",
     "SampleHits",
     "SamplePage",
     "describe_sample",
     "find_samples",
-    "to_prediction",
+    "to_hit",
 ]
 
 _N_NEAREST = 12
-_N_PROBABILITIES = 8
 _HIGHEST_LIMIT = 200
-_TEXTS = ("series", "study", "title", "source", "characteristics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +74,6 @@ class SampleHits:
     offset: int
     hits: list[SampleHit]
     ranked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the model says of a sample.
-
-    Attributes
-    ----------
-    label, confidence
-        Most specific label of the most probable label set, and its calibrated probability.
-    unknown, reason
-        Whether no label can be answered for, and why.
-    labels
-        All above their thresholds with their ancestors.
-    probabilities
-        The most probable labels, as label and probability.
-    """
-
-    label: str
-    confidence: float
-    unknown: bool
-    reason: str
-    labels: list[str]
-    probabilities: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +141,11 @@ def find_samples(
         raise InvalidValueError(msg)
     if view.compendium is not None and query.strip() and not label:
         return _search(view, query, offset=offset, limit=limit)
-    rows = np.arange(view.atlas.n_samples) if not label else _carriers(view, label)
-    words = query.lower().split()
-    if words:
-        texts = _texts(view)
-        rows = np.array([i for i in rows if all(word in texts[i] for word in words)], np.int64)
+    found = np.ones(view.atlas.n_samples, bool)
+    for word in query.lower().split():
+        found &= pc.match_substring(_texts(view), word).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(found) if not label else _carriers(view, label)
+    rows = rows[found[rows]]
     shown = rows[offset : offset + limit]
     return SampleHits(len(rows), offset, [to_hit(view, int(i)) for i in shown], ranked=False)
 
@@ -187,7 +163,7 @@ def describe_sample(view: AtlasView, sample: str) -> SamplePage:
     Returns
     -------
     SamplePage
-        One block of the atlas is read for the model's answer.
+        From what is in memory; no value is read.
 
     Raises
     ------
@@ -200,37 +176,6 @@ def describe_sample(view: AtlasView, sample: str) -> SamplePage:
         raise SelectionError(msg)
     row = int(rows[0])
     return view.remember(("sample", row), lambda: _describe(view, row))
-
-
-def to_prediction(answers: pd.DataFrame, i: int) -> Prediction:
-    """Turn one row of a model's answers into a prediction.
-
-    Parameters
-    ----------
-    answers
-        As `predict` writes them.
-    i
-        Position of the row.
-
-    Returns
-    -------
-    Prediction
-        With the eight most probable labels.
-    """
-    row = answers.iloc[i]
-    columns = [name for name in answers.columns if str(name).startswith("p:")]
-    values = row[columns].to_numpy(np.float64)
-    best = np.argsort(-values, kind="stable")[:_N_PROBABILITIES]
-    return Prediction(
-        label=str(row["label"]),
-        confidence=float(row["confidence"]),
-        unknown=bool(row["unknown"]),
-        reason=str(row["reason"]),
-        labels=[str(key) for key in row["labels"]],
-        probabilities=[
-            {"label": columns[k].removeprefix("p:"), "probability": float(values[k])} for k in best
-        ],
-    )
 
 
 def to_hit(view: AtlasView, row: int, distance: float | None = None) -> SampleHit:
@@ -250,16 +195,11 @@ def to_hit(view: AtlasView, row: int, distance: float | None = None) -> SampleHi
     SampleHit
         The line.
     """
-    obs = view.atlas.obs
-
-    def text(name: str) -> str:
-        return str(obs[name].iloc[row]) if name in obs.columns else ""
-
     return SampleHit(
-        sample=str(obs.index[row]),
-        study=text("study"),
-        title=text("title"),
-        source=text("source"),
+        sample=str(view.atlas.obs.index[row]),
+        study=view.texts("study")[row],
+        title=view.texts("title")[row],
+        source=view.texts("source")[row],
         labels=view.labels_of(row),
         distance=distance,
     )
@@ -278,23 +218,11 @@ def _describe(view: AtlasView, row: int) -> SamplePage:
         sample=str(atlas.obs.index[row]),
         fields={str(name): atlas.obs[name].iloc[row] for name in atlas.obs.columns},
         labels=labels,
-        prediction=_predict(view, row),
+        prediction=None if view.predictions is None else view.predictions.find(row),
         is_labelled=bool(labels),
         place=place,
         nearest=nearest,
     )
-
-
-def _predict(view: AtlasView, row: int) -> Prediction | None:
-    opened = view.prediction_input
-    if view.model is None or opened is None:
-        return None
-    rows = np.array([row])
-    for span, values in opened.blocks(rows):
-        samples = opened.samples[rows[span]]
-        answers = view.model.trained.answer(values, samples, n_missing=opened.n_missing)
-        return to_prediction(answers, 0)
-    return None
 
 
 def _search(view: AtlasView, query: str, *, offset: int, limit: int) -> SampleHits:
@@ -325,7 +253,7 @@ def _search(view: AtlasView, query: str, *, offset: int, limit: int) -> SampleHi
 
 
 def _carriers(view: AtlasView, label: str) -> NDArray[np.int64]:
-    keys = view.atlas.labels.keys
+    keys = view.keys
     if label not in keys:
         msg = f"no label of the atlas is {label[:60]!r}; it has {len(keys)} labels"
         raise SelectionError(msg)
@@ -334,13 +262,11 @@ def _carriers(view: AtlasView, label: str) -> NDArray[np.int64]:
     return rows.astype(np.int64)
 
 
-def _texts(view: AtlasView) -> list[str]:
+def _texts(view: AtlasView) -> pa.Array:
     """Join what is searched of each sample, in small letters."""
 
-    def join() -> list[str]:
-        obs = view.atlas.obs
-        columns = [obs[name].astype(str) for name in _TEXTS if name in obs.columns]
-        rows = zip(obs.index.astype(str), *columns, strict=True)
-        return ["\n".join(row).lower() for row in rows]
+    def join() -> pa.Array:
+        rows = zip(view.atlas.obs.index.astype(str), *map(view.texts, TEXTS), strict=True)
+        return pa.array(["\n".join(row).lower() for row in rows], pa.large_string())
 
-    return view.remember("sample texts", join)
+    return view.keep("sample texts", join)

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from expressome.errors import ExpressomeWarning, FileFormatError
+from expressome.pipeline.answer_keeping import Prediction, to_predictions
 from expressome.pipeline.exploring import AtlasView
 from expressome.pipeline.input_reading import open_table
-from expressome.pipeline.sample_exploring import Prediction, SampleHit, to_hit, to_prediction
+from expressome.pipeline.sample_exploring import SampleHit, to_hit
 from expressome.tables import CountTable, read_counts
 
 __all__ = ["UploadAnswer", "UploadedSample", "answer_upload"]
@@ -133,7 +134,7 @@ def answer_upload(view: AtlasView, path: Path) -> UploadAnswer:
         samples.append(
             UploadedSample(
                 str(name),
-                None if answers is None else to_prediction(answers, i),
+                None if answers is None else answers[i],
                 None if places is None else [float(x) for x in places[i]],
                 nearest,
             )
@@ -149,7 +150,7 @@ def answer_upload(view: AtlasView, path: Path) -> UploadAnswer:
     )
 
 
-def _label(view: AtlasView, table: CountTable) -> tuple[pd.DataFrame | None, int]:
+def _label(view: AtlasView, table: CountTable) -> tuple[list[Prediction] | None, int]:
     if view.model is None:
         return None, 0
     model = view.model.trained
@@ -158,7 +159,7 @@ def _label(view: AtlasView, table: CountTable) -> tuple[pd.DataFrame | None, int
         model.answer(values, opened.samples[span], n_missing=opened.n_missing)
         for span, values in opened.blocks(np.arange(len(opened.samples)))
     ]
-    return pd.concat(pieces, ignore_index=True), opened.n_missing
+    return to_predictions(pd.concat(pieces, ignore_index=True), model.keys), opened.n_missing
 
 
 def _place(
