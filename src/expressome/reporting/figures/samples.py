@@ -136,10 +136,13 @@ def draw_cooccurrence(cooccurrence: pd.DataFrame) -> Any:  # noqa: ANN401
         hover="<b>%{y}</b> and <b>%{x}</b><br>%{customdata:,} samples (%{z:.0%} of the first)",
         title="share of the row",
     )
+    # Few labels get cells like those of many, not slabs as wide as the page.
+    width = min(1.0, 0.06 * len(keys))
+    grid.colorbar.update(x=width + 0.02, lenmode="pixels", len=150)
     return new_figure(
         [grid],
         height=min(max(320, 17 * len(keys) + 160), 860),
-        xaxis=name_axis(keys),
+        xaxis={**name_axis(keys), "domain": [0, width]},
         yaxis=name_axis(keys, vertical=True),
     )
 

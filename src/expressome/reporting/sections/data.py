@@ -103,9 +103,10 @@ def _cooccurrence(samples: Samples) -> Figure | None:
     words = "No two of these labels share a sample."
     if len(pairs):
         top = pairs.iloc[0]
+        many = f"{len(pairs)} pairs of labels share samples; the most,"
         words = (
-            f"{len(pairs)} pairs of labels share samples; the most, {top['samples']:,}, "
-            f"carry {top['label']} and {top['other label']}."
+            f"{many if len(pairs) > 1 else 'One pair of labels shares samples:'} "
+            f"{top['samples']:,} carry {top['label']} and {top['other label']}."
         )
     return Figure(
         "cooccurrence",
