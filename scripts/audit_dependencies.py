@@ -11,6 +11,7 @@ below with their licence and their reason, so that a new licence of an old packa
 import argparse
 import importlib.metadata
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -189,19 +190,34 @@ def ask_advisories():
     """Compare the pins with the published advisories, where pip-audit and a network are there."""
     if importlib.util.find_spec("pip_audit") is None:
         return "known vulnerabilities: skipped, pip-audit is not installed (pip install pip-audit)"
-    command = [sys.executable, "-m", "pip_audit", "--progress-spinner", "off", "--disable-pip"]
+    command = [sys.executable, "-m", "pip_audit", "--progress-spinner", "off", "--format", "json"]
     done = subprocess.run(
-        [*command, "--no-deps", "-r", ROOT / "constraints.txt"],
+        [*command, "--disable-pip", "--no-deps", "-r", ROOT / "constraints.txt"],
         capture_output=True,
         text=True,
         check=False,
     )
-    said = f"{done.stdout}\n{done.stderr}".strip()
-    if re.search(r"ConnectionError|ServiceError|Connection refused|timed out|resolve", said):
-        return "known vulnerabilities: skipped, no network"
-    if done.returncode:
-        sys.exit(said)
-    return f"known vulnerabilities: {said}"
+    try:
+        packages = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError):
+        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        return f"known vulnerabilities: skipped, the list of advisories gave no answer ({reason})"
+    return describe_advisories(packages)
+
+
+def describe_advisories(packages):
+    """Say what pip-audit found; a package it could not look up is not one without a fault."""
+    hits = [
+        f"{package['name']} {package['version']}: {fault['id']}, corrected in "
+        f"{', '.join(fault['fix_versions']) or 'no version yet'}"
+        for package in packages
+        for fault in package.get("vulns", ())
+    ]
+    if hits:
+        sys.exit("\n".join([*hits, f"{len(hits)} known vulnerabilities"]))
+    n_skipped = sum("skip_reason" in package for package in packages)
+    said = f"known vulnerabilities: none in {len(packages) - n_skipped} packages"
+    return f"{said}; {n_skipped} could not be looked up" if n_skipped else said
 
 
 def main():

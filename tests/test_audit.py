@@ -3,7 +3,7 @@
 import importlib.metadata
 
 import pytest
-from scripts.audit_dependencies import audit, is_accepted
+from scripts.audit_dependencies import audit, describe_advisories, is_accepted
 
 PINS = "expressome==1\nnumpy==2.0\n"
 
@@ -109,3 +109,18 @@ def test_an_exception_with_a_new_licence_is_said(install):
 )
 def test_an_expression_of_licences_is_read(licence, expected):
     assert is_accepted(licence) is expected
+
+
+def test_a_known_vulnerability_ends_the_audit_and_names_the_cure():
+    fault = {"id": "CVE-1", "fix_versions": ["2.1"]}
+
+    with pytest.raises(SystemExit, match=r"numpy 2.0: CVE-1, corrected in 2\.1"):
+        describe_advisories([{"name": "numpy", "version": "2.0", "vulns": [fault]}])
+
+
+def test_a_package_that_could_not_be_looked_up_is_not_called_sound():
+    packages = [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "?"}]
+
+    assert describe_advisories(packages) == (
+        "known vulnerabilities: none in 1 packages; 1 could not be looked up"
+    )
