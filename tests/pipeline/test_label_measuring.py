@@ -141,3 +141,12 @@ def test_command_prints_one_json_object(inputs, tmp_path):
     figures = json.loads(result.stdout)
     assert figures["approximate"]["n_dimensions"] == 129
     assert pd.read_csv(tmp_path / "g.tsv.gz", sep="\t").shape[0] == N_GENES
+
+
+def test_dry_run_counts_the_pass_by_label(inputs):
+    plain = measure(inputs / "a.zarr", dry_run=True).figures
+
+    found = measure(inputs / "a.zarr", by="label", dry_run=True).figures
+
+    assert (plain["passes"], found["passes"]) == (2, 3)
+    assert found["bytes_read"] > plain["bytes_read"]

@@ -201,7 +201,10 @@ def test_two_samples_are_enough_and_one_is_not(tmp_path):
 
 
 def test_dry_run_changes_nothing(atlas):
-    assert measure(atlas, dry_run=True).figures["passes"] == 2
+    plain = measure(atlas, dry_run=True).figures
+
+    assert plain["passes"] == 2
+    assert plain["bytes_read"] > 0
     assert "p95" not in open_atlas(atlas).var
 
 

@@ -1,8 +1,6 @@
 """From an ARCHS4 file to an atlas."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -392,6 +390,17 @@ def test_dry_run_writes_nothing(file, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_dry_run_knows_how_values_are_stored(file, tmp_path):
+    written = {
+        dtype: normalize(file, out=tmp_path / "a", dtype=dtype, dry_run=True).figures[
+            "bytes_written"
+        ]
+        for dtype in ("float32", "float16")
+    }
+
+    assert written["float16"] < written["float32"]
+
+
 def test_empty_file_is_refused(tmp_path, genes):
     file = make_archs4(
         tmp_path / "x.h5", counts=np.empty((0, 4)), genes=genes.iloc[:4], chunks="contiguous"
@@ -421,19 +430,27 @@ def test_command_refuses_a_split_of_two(file, tmp_path):
     assert "'80/20' is not three shares; write 70/15/15" in result.stderr
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Give a file, and the atlas that a run makes of it which nobody disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    file = make_archs4(folder / "x.h5", n_samples=5000, n_genes=1500)
+    normalize(file, out=folder / "whole.zarr", recipe="log2-quantile")
+    return file, folder / "whole.zarr"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [0.3, 0.6, 0.9, 1.4])
-def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, delay_s):
-    file = make_archs4(tmp_path / "x.h5", n_samples=5000, n_genes=1500)
-    whole, place = tmp_path / "whole.zarr", tmp_path / "a.zarr"
+def test_a_killed_run_resumes_to_the_same_bytes(undisturbed, tmp_path, delay_s):
+    file, whole = undisturbed
+    place = tmp_path / "a.zarr"
     arguments = ["normalize", str(file), "--recipe", "log2-quantile", "--out"]
-    CliRunner().invoke(cli, [*arguments, str(whole)])
     started = subprocess.Popen([sys.executable, "-m", "expressome", *arguments, str(place)])
     partial = tmp_path / ".a.zarr.partial"
     while started.poll() is None and not (partial / ".progress.jsonl").exists():
         time.sleep(0.01)
     time.sleep(delay_s)
-    os.kill(started.pid, signal.SIGKILL)
+    started.kill()
     started.wait()
 
     result = CliRunner().invoke(cli, [*arguments, str(place), "--overwrite"])

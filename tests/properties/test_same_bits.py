@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pipeline.test_normalizing import write_label_file
 from tests.support.build import make_archs4, make_counts, make_samples
 
 from expressome.atlas import open_atlas, verify_atlas
@@ -13,8 +14,10 @@ from expressome.engine import Resources, hold_cluster
 from expressome.metrics.similarity import mean_cosine
 from expressome.normalization.quantile import apply_target, fit_target, save_target
 from expressome.pipeline import gene_tiling
+from expressome.pipeline.appending import append_samples
 from expressome.pipeline.measuring import measure
 from expressome.pipeline.normalizing import normalize
+from expressome.pipeline.updating import update
 
 MIB = 2**20
 METRICS = ["p95", "p95_ratio", "mean_cosine", "neighbours_detected"]
@@ -143,3 +146,36 @@ def test_an_atlas_survives_a_worker_killed_on_the_way(tmp_path):
 
     assert len(killed) == 2
     assert bytes_of(tmp_path / "cluster.zarr") == bytes_of(tmp_path / "threads.zarr")
+
+
+@pytest.mark.slow
+def test_two_worker_processes_extend_update_and_measure_as_threads_do(tmp_path):
+    counts, samples = make_counts(900, 300, 3), make_samples(900)
+
+    def write(name, rows, changed=()):
+        own = counts[rows].copy()
+        own[np.isin(rows, changed), 5] += 7
+        make_archs4(tmp_path / name, counts=own, samples=samples.iloc[rows])
+        return tmp_path / name
+
+    first = write("first.h5", np.arange(500))
+    second = write("second.h5", np.arange(500, 800))
+    release = write("release.h5", np.arange(900), changed=[7, 600])
+    write_label_file(
+        tmp_path / "l.parquet",
+        {"liver": range(0, 400, 2), "brain": range(1, 400, 2)},
+        samples.index,
+    )
+    with hold_cluster(CLUSTER):
+        for name, resources in (("cluster", CLUSTER), ("threads", Resources(workers=2))):
+            out, use = tmp_path / f"{name}.zarr", {"resources": resources}
+            labels = tmp_path / "l.parquet"
+            normalize(first, out=out, labels=labels, recipe="log2-quantile", **use)
+            append_samples(second, out, **use)
+            update(out, release, **use)
+            measure(out, by="label", approximate=64, n_neighbours=30, **use)
+
+    cluster, threads = (bytes_of(tmp_path / f"{name}.zarr") for name in ("cluster", "threads"))
+
+    assert any(name.startswith("varm/label_mean") for name in threads)
+    assert cluster == threads

@@ -141,6 +141,7 @@ def estimate_measuring(
     measure_tile: Callable[[slice], tuple[NeighbourWindows, NDArray[np.float32]]],
     n_threads: int,
     is_gram: bool,
+    label_tile: Callable[[slice], Any] | None = None,
 ) -> Estimate:
     """Measure 128 genes of an atlas, and say what all of them will take.
 
@@ -154,6 +155,8 @@ def estimate_measuring(
         Threads that will work.
     is_gram
         Whether the pairs of all samples will be compared.
+    label_tile
+        Reads and measures a tile within every label, if that is asked for.
 
     Returns
     -------
@@ -177,14 +180,17 @@ def estimate_measuring(
         sum_tile(filled[:, :1], inverse, windows)
         second_s = n_tiles * time_call(lambda: sum_tile(filled, inverse, windows))[0]
     tile_s = first_s + 2 * read_s + second_s
+    if label_tile is not None:
+        tile_s += time_call(lambda: label_tile(tile))[0]
+    n_passes = 2 + (label_tile is not None)
     blocks = range(n_blocks(atlas.n_samples))
     sizes = {
         name: sum(block_path(atlas.path, name, block).stat().st_size for block in blocks)
         for name in ("X", "layers/detected")
     }
     return Estimate(
-        passes=2,
-        bytes_read=2 * sizes["X"] + sizes["layers/detected"],
+        passes=n_passes,
+        bytes_read=n_passes * sizes["X"] + sizes["layers/detected"],
         bytes_written=8 * 7 * atlas.n_genes,
         seconds=n_tiles * tile_s / n_threads,
         tried=f"{n_genes_tried} genes of this atlas, {n_threads} threads",
@@ -197,6 +203,7 @@ def say_normalizing_plan(
     *,
     labels: LabelMatrix,
     train_share: float,
+    values_dtype: str,
     resources: Resources,
 ) -> dict[str, Any]:
     """Say what a normalisation would read, write and take.
@@ -211,6 +218,8 @@ def say_normalizing_plan(
         One row per sample; without a column all samples are fitted on.
     train_share
         Share of the labelled samples that the target is fitted on; 0 if none is fitted.
+    values_dtype
+        How values will be stored.
     resources
         What the run may use.
 
@@ -224,7 +233,11 @@ def say_normalizing_plan(
     if train_share and not labels.n_labels:
         n_fitted = compendium.n_samples
     estimate = estimate_normalizing(
-        compendium, columns=plan.columns, n_fitted=n_fitted, n_threads=resources.n_workers
+        compendium,
+        columns=plan.columns,
+        n_fitted=n_fitted,
+        n_threads=resources.n_workers,
+        values_dtype=values_dtype,
     )
     return {
         "dry_run": True,

@@ -1,7 +1,7 @@
 """Measure every gene of an atlas within each label."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from expressome.errors import LabelError, LabelWarning, first_few
 from expressome.metrics.windows import GENE_TILE
 from expressome.metrics.within_labels import signal_within, tau
 
-__all__ = ["measure_within_labels"]
+__all__ = ["make_label_tiler", "measure_within_labels"]
 
 # A tile, the rows of one label, and float64 pieces of them.
 _BYTES_PER_CELL = 16
@@ -62,17 +62,8 @@ def measure_within_labels(
     labels: those that are no parent of another with enough samples.
     """
     labels = atlas.labels
-    closed = close_labels(labels.matrix, parent_columns(labels.labels)).tocsc()
-    members = [
-        closed.indices[closed.indptr[k] : closed.indptr[k + 1]] for k in range(labels.n_labels)
-    ]
+    members = _find_members(atlas)
     n_samples = np.array([len(rows) for rows in members], np.int64)
-    if not n_samples.any():
-        msg = (
-            f"{atlas.path.name} has no labelled sample, so nothing can be measured by label; "
-            "normalize the file with labels"
-        )
-        raise LabelError(msg)
     keys = np.array(labels.keys, dtype=object)
     is_rare = (n_samples > 0) & (n_samples < min_samples)
     if is_rare.any():
@@ -96,6 +87,45 @@ def measure_within_labels(
         "most_specific": _name_best(columns, atlas.var),
     }
     return columns, figures
+
+
+def make_label_tiler(atlas: Atlas, percentile: float) -> Callable[[slice], Any]:
+    """Give the function that measures one tile of genes within every label.
+
+    Parameters
+    ----------
+    atlas
+        Atlas with labels.
+    percentile
+        In 0-100.
+
+    Returns
+    -------
+    callable
+        Takes a slice of genes.
+
+    Raises
+    ------
+    LabelError
+        If the atlas has no labelled sample.
+    """
+    return partial(_measure_tile, _Job(atlas, _find_members(atlas), percentile))
+
+
+def _find_members(atlas: Atlas) -> Sequence[NDArray[np.integer]]:
+    """Give the samples of each label, those of its children included."""
+    labels = atlas.labels
+    closed = close_labels(labels.matrix, parent_columns(labels.labels)).tocsc()
+    members = [
+        closed.indices[closed.indptr[k] : closed.indptr[k + 1]] for k in range(labels.n_labels)
+    ]
+    if not any(map(len, members)):
+        msg = (
+            f"{atlas.path.name} has no labelled sample, so nothing can be measured by label; "
+            "normalize the file with labels"
+        )
+        raise LabelError(msg)
+    return members
 
 
 @dataclass(frozen=True, slots=True)

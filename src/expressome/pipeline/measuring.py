@@ -1,6 +1,7 @@
 """Measure every gene of an atlas and store the result with the genes."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -31,7 +32,7 @@ from expressome.pipeline.gene_tiling import (
     read_tiles,
     to_profiles,
 )
-from expressome.pipeline.label_measuring import measure_within_labels
+from expressome.pipeline.label_measuring import make_label_tiler, measure_within_labels
 from expressome.pipeline.likeness_summing import count_ahead, sum_likeness
 from expressome.pipeline.projecting import LikenessEstimate, ProjectionPlan
 from expressome.results import Summary
@@ -124,7 +125,8 @@ def measure(
     with tables.reading():
         job = MeasureJob.of(opened, n_neighbours, percentile, (ratio_scale, cosine_scale))
     if dry_run:
-        return Summary("measure", _say_plan(job, tables, resources))
+        label_tile = make_label_tiler(opened, percentile) if by == "label" else None
+        return Summary("measure", _say_plan(job, tables, resources, label_tile))
     left = leave_for_blocks(resources, tables, job.minimum_bytes)
     first = _measure_signal(job, left)
     columns, extra = _measure_likeness(job, first, left, approximate)
@@ -245,7 +247,12 @@ def _measure_likeness(
     return columns, {"approximate": seen.describe(columns, exact)}
 
 
-def _say_plan(job: MeasureJob, tables: TableMemory, resources: Resources) -> dict[str, Any]:
+def _say_plan(
+    job: MeasureJob,
+    tables: TableMemory,
+    resources: Resources,
+    label_tile: Callable[[slice], Any] | None,
+) -> dict[str, Any]:
     """Say what a run would read and take."""
 
     def measure_tile(span: slice) -> tuple[NeighbourWindows, NDArray[np.float32]]:
@@ -257,6 +264,7 @@ def _say_plan(job: MeasureJob, tables: TableMemory, resources: Resources) -> dic
         measure_tile=measure_tile,
         n_threads=resources.n_workers,
         is_gram=job.prefers_gram,
+        label_tile=label_tile,
     )
     return {
         "dry_run": True,

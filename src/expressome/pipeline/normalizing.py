@@ -198,6 +198,7 @@ def normalize(
             plan,
             train_share=0 if saved or recipe == "log2-cpm" else train_share,
             labels=annotated,
+            values_dtype=dtype,
             resources=resources,
         )
         return Summary("normalize", figures)
