@@ -47,9 +47,14 @@ class Page:
             assert time.monotonic() < end, f"never became true: {expression}"
             self.page.wait_for_timeout(50)
 
+    def switch_to_dark(self):
+        """Do what the system does at sunset."""
+        self.page.emulate_media(color_scheme="dark")
+
     def find_faults(self):
         """Name the serious accessibility faults, as axe-core finds them."""
-        self.evaluate(AXE.read_text(encoding="utf-8") + "; true")
+        if not self.evaluate("'axe' in window"):
+            self.evaluate(AXE.read_text(encoding="utf-8") + "; true")
         found = self.evaluate(
             "axe.run(document, {resultTypes: ['violations']}).then(result => "
             "result.violations.map(({id, impact, nodes}) => "
@@ -70,8 +75,8 @@ class _Shared:
 
 
 @contextmanager
-def _browser():
-    """Start the browser for the first page and stop it after the last."""
+def hold_browser():
+    """Start the browser for the first who asks and stop it after the last; modules hold it."""
     from playwright.sync_api import sync_playwright
 
     if not _Shared.n_open:
@@ -95,7 +100,7 @@ def _browser():
 def open_page(place, *, width=1360, height=900, dark=False):
     """Open a file or an address as a new visitor, and close it in the end."""
     address = place if str(place).startswith("http") else Path(place).absolute().as_uri()
-    with _browser() as browser:
+    with hold_browser() as browser:
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
