@@ -29,13 +29,15 @@ def test_what_names_no_cluster_is_refused(address):
 
 
 def test_a_scheduler_that_does_not_answer_is_named_at_once():
+    pytest.importorskip("distributed")
     resources = Resources(cluster="tcp://127.0.0.1:9")
     start = time.monotonic()
 
     with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         list(map_blocks(abs, [1], resources=resources))
 
-    assert time.monotonic() - start < 6
+    # Dask by itself would try for half a minute.
+    assert time.monotonic() - start < 15
 
 
 def test_another_program_at_the_address_is_no_scheduler(monkeypatch):

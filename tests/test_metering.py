@@ -32,7 +32,7 @@ def test_stages_are_named_by_progress_and_add_up_to_the_whole():
     assert list(seconds) == ["other", "fit target", "normalize"]
     assert seconds["other"] >= 0.04
     assert seconds["fit target"] >= 0.03
-    assert sum(seconds.values()) == pytest.approx(meter["elapsed_s"], abs=0.003)
+    assert sum(seconds.values()) == pytest.approx(meter["elapsed_s"], abs=0.005)
 
 
 def test_the_time_before_a_first_report_of_work_done_belongs_to_that_stage():
@@ -74,14 +74,16 @@ def test_bytes_are_those_that_were_read_and_written(tmp_path):
 
 
 def test_a_stage_of_a_longer_run_has_its_own_figures_and_counts_once():
+    start = time.perf_counter()
     with meter_run("demo") as whole:
         with meter_stage("simulate") as inner:
             assert current_meter() is inner
-            time.sleep(0.02)
+            time.sleep(0.1)
         time.sleep(0.01)
+    elapsed_s = time.perf_counter() - start
 
     assert whole["stages"]["simulate"]["elapsed_s"] == pytest.approx(inner["elapsed_s"], abs=0.002)
-    assert whole["elapsed_s"] < inner["elapsed_s"] + 0.2
+    assert inner["elapsed_s"] + 0.01 <= whole["elapsed_s"] + 0.001 <= elapsed_s + 0.002
     assert current_meter() is None
 
 

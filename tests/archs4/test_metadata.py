@@ -162,20 +162,20 @@ def test_studies_are_the_connected_components(links):
 def test_a_million_series_fields_are_grouped_in_seconds():
     n_samples = 1_000_000
     series = [f"GSE{i // 20},GSE{i // 400 + 900_000}" for i in range(n_samples)]
-    start = time.perf_counter()
+    start = time.process_time()
 
     studies = group_studies(series, series)
 
     assert len(set(studies)) == 2_500
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_million_strings_are_decoded_in_seconds(rng):
     words = np.array([f"GSM{i}".encode() for i in range(1000)], dtype="S12")
     raw = words[rng.integers(0, 1000, size=1_000_000)]
-    start = time.perf_counter()
+    start = time.process_time()
 
     decoded = decode_text(raw)
 
     assert decoded[0] == raw[0].decode()
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

@@ -13,8 +13,7 @@ from expressome.archs4.reader import open_archs4
 from expressome.simulation.compendium import simulate_compendium
 from expressome.simulation.realism import CountGroup, load_realism, measure_realism
 
-# One worker should make them all, so that the compendium is drawn once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("default-compendium")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
