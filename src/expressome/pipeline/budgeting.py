@@ -24,6 +24,8 @@ BLOCK_CELL_BYTES = 6
 TILE_SAMPLE_BYTES = 6 * GENE_TILE
 # One wide tile while its samples are multiplied: unit profiles, and pieces of 128 genes in float64.
 GRAM_SAMPLE_BYTES = 4 * GRAM_TILE + 16 * GENE_TILE
+# What the matrix library keeps for its own copies, two threads.
+_PRODUCT_BYTES = 32 * 2**20
 # Compiled code, buffers of the reader and of Blosc, and what the allocator keeps.
 _OVERHEAD_BYTES = 48 * 2**20
 
@@ -103,7 +105,7 @@ def find_measuring_minimum(
     n_genes = GRAM_TILE if is_gram else GENE_TILE
     tile_bytes = GRAM_SAMPLE_BYTES if is_gram else TILE_SAMPLE_BYTES
     tile_bytes += 8 * n_genes if is_rescaled else 0
-    sum_bytes = gram_bytes(n_samples) if is_gram else 0
+    sum_bytes = gram_bytes(n_samples) + _PRODUCT_BYTES if is_gram else 0
     return n_samples * (2 * 4 * n_genes + tile_bytes) + sum_bytes + _OVERHEAD_BYTES
 
 
