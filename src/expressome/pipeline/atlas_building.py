@@ -20,7 +20,7 @@ from expressome.normalization.fingerprints import fingerprint_counts
 from expressome.normalization.quantile import sum_sorted
 from expressome.normalization.recipe import Normalizer
 from expressome.normalization.rows import retile
-from expressome.pipeline.budgeting import BLOCK_CELL_BYTES
+from expressome.pipeline.budgeting import BLOCK_CELL_BYTES, find_normalizing_minimum
 from expressome.results import Target
 
 __all__ = [
@@ -166,9 +166,13 @@ def build_blocks(job: BlockJob, writer: AtlasWriter, resources: Resources) -> No
 
 
 def _n_threads(job: BlockJob, resources: Resources) -> int:
-    """Say how many blocks may be under way in the half that reading leaves."""
-    block_bytes = BLOCK_CELL_BYTES * BLOCK_SAMPLES * job.normalizer.n_genes
-    return max(1, min(resources.n_workers, resources.memory_bytes // 2 // block_bytes))
+    """Say how many blocks may be under way in what reading leaves."""
+    n_genes = job.normalizer.n_genes
+    block_bytes = BLOCK_CELL_BYTES * BLOCK_SAMPLES * n_genes
+    # The least budget is for one block; small budgets leave reading more than a half.
+    spare_bytes = resources.memory_bytes - find_normalizing_minimum(job.compendium, n_genes)
+    most = min(resources.memory_bytes // 2 // block_bytes, 1 + spare_bytes // block_bytes)
+    return max(1, min(resources.n_workers, most))
 
 
 def _read_items(job: BlockJob, todo: list[int], resources: Resources) -> Iterator[Item]:
