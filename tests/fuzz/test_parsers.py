@@ -161,7 +161,7 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     studies = np.repeat(np.arange(14), 4)
     make_study_atlas(folder, np.resize(["liver", "brain"], 56), studies, labelled=studies < 12)
-    expressome.train(folder / "atlas.zarr", out=folder / "model", n_trees=5)
+    expressome.train(folder / "atlas.zarr", out=folder / "model", n_trees=5, time_budget_s=0)
     return folder
 
 

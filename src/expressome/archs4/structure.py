@@ -62,7 +62,8 @@ def explain_unknown_layout(file: Any) -> str:  # noqa: ANN401
     str
         One line.
     """
-    groups = [*file, *(f"meta/{name}" for name in file.get("meta", ()))]
+    groups = [str(name) for name in file]
+    groups += [f"meta/{name}" for name in file.get("meta", ())]
     known = ", ".join(layout.name for layout in LAYOUTS)
     return (
         f"{file.filename} follows no known ARCHS4 layout: it holds "
@@ -134,19 +135,18 @@ def read_info(file: Any) -> dict[str, str]:  # noqa: ANN401
 
 def _list_items(file: Any, group: str) -> list[tuple[str, Any]]:  # noqa: ANN401
     """List a group; names and types that cannot be read mean damage."""
-    items = []
-    for name, item in file[group].items():
-        try:
+    items: list[tuple[str, Any]] = []
+    try:
+        for name, item in file[group].items():
             # h5py gives names that are not UTF-8 as bytes, and looks at types when asked.
-            text = name.decode() if isinstance(name, bytes) else name
+            items.append((name.decode() if isinstance(name, bytes) else name, item))
             _ = getattr(item, "dtype", None)
-        except (UnicodeDecodeError, TypeError, ValueError) as error:
-            msg = (
-                f"{file.filename}: the description of the field {name!r} in {group} is damaged "
-                f"({error}); download or copy the file again"
-            )
-            raise DamagedFileError(msg) from error
-        items.append((text, item))
+    except (UnicodeDecodeError, TypeError, ValueError) as error:
+        msg = (
+            f"{file.filename}: the description of a field in {group} is damaged, after "
+            f"{items[-1][0] if items else 'none'!r} ({error}); download or copy the file again"
+        )
+        raise DamagedFileError(msg) from error
     return items
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expressome.errors import DamagedFileError, FileFormatError
+from expressome.errors import DamagedFileError, ExpressomeError, FileFormatError
 from expressome.tables.delimited import Block
 
 __all__ = ["ParquetLayout", "h5ad_blocks", "open_h5ad", "parquet_blocks", "read_parquet_layout"]
@@ -21,6 +21,8 @@ _BLOCK_CELLS = 4 * 2**20
 
 # What anndata and h5py raise for a file that is something else, or spoilt.
 _UNREADABLE = (KeyError, IndexError, OSError, ValueError, AttributeError, TypeError, RuntimeError)
+# anndata's own, which it does not publish: an encoding that is damaged, or newer than anndata.
+_OF_ANNDATA = "IORegistryError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,17 @@ def _unreadable_named(path: Path) -> Iterator[None]:
     """Say which file is not AnnData, or is a damaged one."""
     try:
         yield
-    except _UNREADABLE as error:
+    except Exception as error:
+        if isinstance(error, ExpressomeError):
+            raise
+        if not isinstance(error, _UNREADABLE) and type(error).__name__ != _OF_ANNDATA:
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        msg = f"{path} is not an h5ad file, or damaged ({reason}); an ARCHS4 file needs no packing"
+        reason = reason.encode("utf-8", "replace").decode()
+        msg = (
+            f"{path} is not an h5ad file, or damaged, or written by a newer anndata ({reason}); "
+            "an ARCHS4 file needs no packing"
+        )
         raise FileFormatError(msg) from error
 
 
@@ -185,4 +195,7 @@ def _h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN4
         chosen = np.asarray(rows[start : start + step])
         block: Any = matrix[chosen]
         values: Any = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
+        if values.shape != (len(chosen), len(genes)):
+            msg = f"{len(genes)} genes are named, the counts have shape {matrix.shape}"
+            raise ValueError(msg)
         yield Block(genes, values.astype(np.float64).T, start)
