@@ -17,6 +17,9 @@ __all__ = ["TILE_SAMPLES", "as_blocks", "parse_memory", "prefetch", "row_spans",
 # 256 rows of 60,000 float32 values are 61 MB, small enough for any machine.
 TILE_SAMPLES = 256
 
+# The least budget there is: a block of 256 samples of all genes, and what makes it.
+MIN_MEMORY_BYTES = 64 * 2**20
+
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
@@ -52,7 +55,7 @@ def parse_memory(text: str | int) -> int:
         msg = f"{text!r} is not a memory size; write a number with a unit, such as 2GiB or 500MB"
         raise InvalidValueError(msg)
     size_bytes = int(float(match[1]) * _UNITS[match[2]])
-    if size_bytes < 64 * 2**20:
+    if size_bytes < MIN_MEMORY_BYTES:
         msg = f"a memory budget of {text} is below 64MiB, which holds no block of samples; raise it"
         raise InvalidValueError(msg)
     return size_bytes

@@ -14,7 +14,7 @@ from expressome.archs4.reader import Compendium
 from expressome.atlas import AtlasWriter, write_block
 from expressome.atlas.schema import StoredType
 from expressome.atlas.shards import BLOCK_SAMPLES
-from expressome.blocks import TILE_SAMPLES
+from expressome.blocks import MIN_MEMORY_BYTES, TILE_SAMPLES
 from expressome.engine import Resources, map_blocks
 from expressome.normalization.fingerprints import fingerprint_counts
 from expressome.normalization.quantile import sum_sorted
@@ -280,4 +280,4 @@ def share_memory(resources: Resources) -> Resources:
     Resources
         With the half that reading may take.
     """
-    return replace(resources, memory_bytes=max(resources.memory_bytes // 2, 64 * 2**20))
+    return replace(resources, memory_bytes=max(resources.memory_bytes // 2, MIN_MEMORY_BYTES))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from expressome.archs4.reader import Compendium
-from expressome.blocks import TILE_SAMPLES
+from expressome.blocks import MIN_MEMORY_BYTES, TILE_SAMPLES
 from expressome.engine import Resources
 from expressome.errors import InvalidValueError
 from expressome.metrics.gram import GRAM_TILE, gram_bytes
@@ -24,8 +24,8 @@ BLOCK_CELL_BYTES = 6
 TILE_SAMPLE_BYTES = 6 * GENE_TILE
 # One wide tile while its samples are multiplied: unit profiles, and pieces of 128 genes in float64.
 GRAM_SAMPLE_BYTES = 4 * GRAM_TILE + 16 * GENE_TILE
-# What the matrix library keeps for its own copies, two threads.
-_PRODUCT_BYTES = 32 * 2**20
+# What the matrix library and the allocator keep of products of matrices.
+PRODUCT_BYTES = 32 * 2**20
 # Compiled code, buffers of the reader and of Blosc, and what the allocator keeps.
 _OVERHEAD_BYTES = 48 * 2**20
 
@@ -105,7 +105,7 @@ def find_measuring_minimum(
     n_genes = GRAM_TILE if is_gram else GENE_TILE
     tile_bytes = GRAM_SAMPLE_BYTES if is_gram else TILE_SAMPLE_BYTES
     tile_bytes += 8 * n_genes if is_rescaled else 0
-    sum_bytes = gram_bytes(n_samples) + _PRODUCT_BYTES if is_gram else 0
+    sum_bytes = gram_bytes(n_samples) + PRODUCT_BYTES if is_gram else 0
     return n_samples * (2 * 4 * n_genes + tile_bytes) + sum_bytes + _OVERHEAD_BYTES
 
 
@@ -143,4 +143,4 @@ def leave_for_blocks(resources: Resources, tables: TableMemory, minimum_bytes: i
             f"{minimum_bytes / 2**20:.0f} MiB; give at least {needed_mib} MiB"
         )
         raise InvalidValueError(msg)
-    return replace(resources, memory_bytes=max(left_bytes, 64 * 2**20))
+    return replace(resources, memory_bytes=max(left_bytes, MIN_MEMORY_BYTES))

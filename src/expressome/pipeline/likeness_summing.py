@@ -7,11 +7,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from expressome.blocks import MIN_MEMORY_BYTES
 from expressome.engine import Resources, map_blocks
 from expressome.metrics.gram import GRAM_TILE, multiply_tile, sum_by_pairs
 from expressome.metrics.similarity import sum_tile
 from expressome.metrics.windows import GENE_TILE
-from expressome.pipeline.budgeting import GRAM_SAMPLE_BYTES, TILE_SAMPLE_BYTES
+from expressome.pipeline.budgeting import GRAM_SAMPLE_BYTES, PRODUCT_BYTES, TILE_SAMPLE_BYTES
 from expressome.pipeline.gene_tiling import FirstPass, MeasureJob, gather, read_tiles, to_profiles
 from expressome.pipeline.projecting import ProjectionPlan
 
@@ -90,6 +91,9 @@ def _multiply_one(
 
 def _sum_pairs(job: MeasureJob, first: FirstPass, resources: Resources) -> NDArray[np.float64]:
     """Take the squared sums from the similarities of all pairs, in the order of sample ids."""
+    # A third is for what the allocator keeps of products that are done with.
+    left_bytes = max((resources.memory_bytes - PRODUCT_BYTES) * 2 // 3, MIN_MEMORY_BYTES)
+    resources = replace(resources, memory_bytes=left_bytes)
     n_samples = job.atlas.n_samples
     places = np.empty(n_samples + 1, np.int32)
     places[job.order] = np.arange(n_samples)
@@ -101,7 +105,7 @@ def _sum_pairs(job: MeasureJob, first: FirstPass, resources: Resources) -> NDArr
         resources.progress("measure likeness", 0, n_tiles)
         tiles = read_tiles(job, resources, GRAM_TILE)
         function = partial(_multiply_one, job, first, rows)
-        n_ahead = _fit_tiles(resources, GRAM_SAMPLE_BYTES * n_samples, 4)
+        n_ahead = _fit_tiles(resources, GRAM_SAMPLE_BYTES * n_samples, 8)
         parts = map_blocks(function, tiles, resources=resources, n_ahead=n_ahead)
         for number, part in enumerate(parts, start=1):
             yield part
