@@ -136,6 +136,7 @@ def read_info(file: Any) -> dict[str, str]:  # noqa: ANN401
 def _list_items(file: Any, group: str) -> list[tuple[str, Any]]:  # noqa: ANN401
     """List a group; names and types that cannot be read mean damage."""
     items: list[tuple[str, Any]] = []
+    name: Any = "?"
     try:
         for name, item in file[group].items():
             # h5py gives names that are not UTF-8 as bytes, and looks at types when asked.
@@ -143,8 +144,8 @@ def _list_items(file: Any, group: str) -> list[tuple[str, Any]]:  # noqa: ANN401
             _ = getattr(item, "dtype", None)
     except (UnicodeDecodeError, TypeError, ValueError) as error:
         msg = (
-            f"{file.filename}: the description of a field in {group} is damaged, after "
-            f"{items[-1][0] if items else 'none'!r} ({error}); download or copy the file again"
+            f"{file.filename}: the description of the field {name!r} in {group} is damaged "
+            f"({error}); download or copy the file again"
         )
         raise DamagedFileError(msg) from error
     return items
