@@ -24,8 +24,6 @@ BLOCK_CELL_BYTES = 6
 TILE_SAMPLE_BYTES = 6 * GENE_TILE
 # One wide tile while its samples are multiplied: unit profiles, and pieces of 128 genes in float64.
 GRAM_SAMPLE_BYTES = 4 * GRAM_TILE + 16 * GENE_TILE
-# What the matrix library and the allocator keep of products of matrices.
-PRODUCT_BYTES = 32 * 2**20
 # Compiled code, buffers of the reader and of Blosc, and what the allocator keeps.
 _OVERHEAD_BYTES = 48 * 2**20
 
@@ -105,7 +103,8 @@ def find_measuring_minimum(
     n_genes = GRAM_TILE if is_gram else GENE_TILE
     tile_bytes = GRAM_SAMPLE_BYTES if is_gram else TILE_SAMPLE_BYTES
     tile_bytes += 8 * n_genes if is_rescaled else 0
-    sum_bytes = gram_bytes(n_samples) + PRODUCT_BYTES if is_gram else 0
+    # Once more for what the allocator keeps of products that are done with.
+    sum_bytes = 2 * gram_bytes(n_samples) if is_gram else 0
     return n_samples * (2 * 4 * n_genes + tile_bytes) + sum_bytes + _OVERHEAD_BYTES
 
 

@@ -12,7 +12,7 @@ from expressome.engine import Resources, map_blocks
 from expressome.metrics.gram import GRAM_TILE, multiply_tile, sum_by_pairs
 from expressome.metrics.similarity import sum_tile
 from expressome.metrics.windows import GENE_TILE
-from expressome.pipeline.budgeting import GRAM_SAMPLE_BYTES, PRODUCT_BYTES, TILE_SAMPLE_BYTES
+from expressome.pipeline.budgeting import GRAM_SAMPLE_BYTES, TILE_SAMPLE_BYTES
 from expressome.pipeline.gene_tiling import FirstPass, MeasureJob, gather, read_tiles, to_profiles
 from expressome.pipeline.projecting import ProjectionPlan
 
@@ -92,7 +92,7 @@ def _multiply_one(
 def _sum_pairs(job: MeasureJob, first: FirstPass, resources: Resources) -> NDArray[np.float64]:
     """Take the squared sums from the similarities of all pairs, in the order of sample ids."""
     # A third is for what the allocator keeps of products that are done with.
-    left_bytes = max((resources.memory_bytes - PRODUCT_BYTES) * 2 // 3, MIN_MEMORY_BYTES)
+    left_bytes = max(resources.memory_bytes * 2 // 3, MIN_MEMORY_BYTES)
     resources = replace(resources, memory_bytes=left_bytes)
     n_samples = job.atlas.n_samples
     places = np.empty(n_samples + 1, np.int32)
