@@ -232,7 +232,10 @@ MALFORMED = {
         b"gene\ta\nENSMUSG00000000001\t3\nENSMUSG00000000003\t3\nENSMUSG00000000028\t1\n",
         "mouse",
     ),
-    "header only": (b"gene\ta\n", "."),
+    "infinite": (b"gene\ta\nALB\tinf\nTP53\t3\n", "are too large"),
+    "twice": (b"gene\ta\ta\nALB\t1\t2\nTP53\t3\t4\n", "occur more than once"),
+    "not UTF-8": (b"gene\tprob\xe9\nALB\t1\nTP53\t3\n", "is not UTF-8 text"),
+    "header only": (b"gene\ta\n", "needs a header and one row per gene"),
 }
 
 

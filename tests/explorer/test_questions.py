@@ -13,7 +13,7 @@ from expressome.pipeline import placing
 from expressome.pipeline.exploring import open_view
 from expressome.pipeline.gene_exploring import describe_gene, find_genes
 from expressome.pipeline.gene_sketching import LOWEST_SIMILARITY, GeneSketch
-from expressome.pipeline.map_exploring import MapBox, draw_map
+from expressome.pipeline.map_exploring import MapBox, _find_most_frequent, draw_map
 from expressome.pipeline.placing import open_map
 from expressome.pipeline.reason_exploring import explain_sample
 from expressome.pipeline.sample_exploring import describe_sample, find_samples
@@ -288,7 +288,9 @@ def test_few_samples_are_points_with_names(view):
     picture = draw_map(view, "label")
 
     assert (picture.kind, picture.n_samples) == ("points", 108)
-    assert picture.categories == [*sorted(TISSUES), "other", "no label"]
+    assert picture.categories == [*sorted(TISSUES), "no label"]
+    counts = {group.name: group.n_samples for group in picture.groups}
+    assert counts == {**dict.fromkeys(TISSUES, 24), "no label": 12}
     assert len(picture.x) == len(picture.samples) == 108
     row = picture.samples.index("GSM60")
     assert picture.categories[int(picture.value[row])] == "liver"
@@ -305,6 +307,50 @@ def test_many_samples_are_squares_that_hold_them_all(view, monkeypatch):
     assert sum(by_label.n) == sum(by_gene.n) == 108
     mean = np.average(by_gene.value, weights=by_gene.n)
     np.testing.assert_allclose(mean, view.atlas.read(genes=[0]).mean(), rtol=1e-5)
+
+
+def test_a_square_has_the_colour_of_its_most_frequent_label(view, monkeypatch):
+    from expressome.pipeline import map_exploring
+
+    monkeypatch.setattr(map_exploring, "_N_POINTS", 10)
+    picture = draw_map(view, "label", ratio=2.0)
+
+    assert picture.grid == [91, 45]
+    for value, text, n in zip(picture.value, picture.texts, picture.n, strict=True):
+        name, _, share = text.rpartition(", ")
+        assert name == picture.categories[int(value)]
+        assert share.endswith("%")
+        assert n > 1 or share == "100%"
+
+
+def test_most_frequent_group_of_a_square_is_not_outvoted_by_all_others_together():
+    square = np.array([0, 0, 0, 0, 0, 1, 1])
+    groups = np.array([0, 0, 1, 2, 3, 3, 2])
+
+    winner, n_winner = _find_most_frequent(square, groups, 3)
+
+    assert winner.tolist() == [0, 2, 0]
+    assert n_winner.tolist() == [2, 1, 0]
+
+
+def test_studies_in_view_have_the_colours_and_the_rest_is_pooled(view):
+    picture = draw_map(view, "study")
+
+    assert len(picture.categories) == 9
+    assert picture.categories[-1] == "other"
+    assert sum(group.n_samples for group in picture.groups) == 108
+    assert len(picture.groups) == 36
+    row = view.map.places[60].astype(float)
+    near = draw_map(
+        view, "study", box=MapBox(row[0] - 1e-3, row[0] + 1e-3, row[1] - 1e-3, row[1] + 1e-3)
+    )
+    assert describe_sample(view, "GSM60").fields["study"] in near.categories
+    assert "other" not in near.categories
+
+
+def test_a_picture_of_impossible_shape_is_refused(view):
+    with pytest.raises(InvalidValueError, match=r"ratio is 9.0; .* 0.2 to 5"):
+        draw_map(view, ratio=9.0)
 
 
 def test_a_part_of_the_map_holds_what_lies_in_it(view):

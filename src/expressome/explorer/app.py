@@ -214,6 +214,9 @@ def _add_questions(app: FastAPI, view: AtlasView) -> None:
         x1: float | None = None,
         y0: float | None = None,
         y1: float | None = None,
+        ratio: Annotated[
+            float, Query(description="width over height of the picture, 0.2 to 5")
+        ] = 1.0,
     ) -> Response:
         bounds = (x0, x1, y0, y1)
         given = [bound for bound in bounds if bound is not None]
@@ -221,7 +224,7 @@ def _add_questions(app: FastAPI, view: AtlasView) -> None:
             msg = "a part of the map needs all of x0, x1, y0 and y1"
             raise InvalidValueError(msg)
         box = MapBox(given[0], given[1], given[2], given[3]) if given else None
-        return _Json(draw_map(view, color, box=box))
+        return _Json(draw_map(view, color, box=box, ratio=ratio))
 
 
 def _add_uploads(app: FastAPI, view: AtlasView) -> None:

@@ -4,20 +4,21 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.errors import AtlasError, InvalidValueError
 from expressome.pipeline.exploring import AtlasView
-from expressome.pipeline.gene_exploring import find_gene
+from expressome.pipeline.map_colouring import Colouring, choose_colouring, pool_groups
 
-__all__ = ["MapBox", "MapPicture", "draw_map"]
+__all__ = ["GroupCount", "MapBox", "MapPicture", "draw_map"]
 
 # More points than this are drawn as density: SVG stays quick and nothing hides below another.
 _N_POINTS = 3000
-_N_BINS = 64
-_N_CATEGORIES = 8
-_OTHERS, _NONE = "other", "no label"
+# Squares along a side of a picture as high as wide.
+_N_SQUARES = 64
+_WIDEST = 5.0
+_N_COUNTED = 200
+_NONE = "no label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,22 @@ class MapBox:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupCount:
+    """A group in a part of the map.
+
+    Attributes
+    ----------
+    name
+        Label or study.
+    n_samples
+        Its samples there.
+    """
+
+    name: str
+    n_samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class MapPicture:
     """What is to be drawn of the map.
 
@@ -60,15 +77,23 @@ class MapPicture:
     color
         What colours stand for, in words; empty for density alone.
     categories
-        Names of the categories, most frequent first; empty for numbers.
+        Names of the categories: the eight most frequent groups in this part, in the order of
+        the atlas, then ``other`` and ``no label``; empty for numbers.
+    groups
+        Groups in this part, most frequent first, 200 at most; empty for numbers.
+    grid
+        Squares along x and y; empty for points.
     x, y
         Of each mark.
     n
         Samples of each mark.
     value
         Number of the category, or mean value, of each mark; None where unknown.
-    samples, texts
-        Id and a line for each point; empty for density.
+    samples
+        Id of each point; empty for density.
+    texts
+        A line for each mark: of a point its title and labels, of a square its most frequent
+        group; empty for squares of numbers.
     """
 
     kind: Literal["points", "density"]
@@ -77,6 +102,8 @@ class MapPicture:
     n_samples: int
     color: str
     categories: list[str]
+    groups: list[GroupCount]
+    grid: list[int]
     x: list[float]
     y: list[float]
     n: list[int]
@@ -85,7 +112,9 @@ class MapPicture:
     texts: list[str]
 
 
-def draw_map(view: AtlasView, color: str = "label", *, box: MapBox | None = None) -> MapPicture:
+def draw_map(
+    view: AtlasView, color: str = "label", *, box: MapBox | None = None, ratio: float = 1.0
+) -> MapPicture:
     """Draw the samples in a part of the map.
 
     Parameters
@@ -97,6 +126,8 @@ def draw_map(view: AtlasView, color: str = "label", *, box: MapBox | None = None
         or ``density``.
     box
         Part of the map; all of it by default.
+    ratio
+        Width over height of the picture, 0.2 to 5, so that squares look square in it.
 
     Returns
     -------
@@ -114,7 +145,10 @@ def draw_map(view: AtlasView, color: str = "label", *, box: MapBox | None = None
     if view.map is None:
         msg = "this atlas has fewer than three samples or genes, too few for a map"
         raise AtlasError(msg)
-    words, categories, values = _colour(view, color)
+    if not 1 / _WIDEST <= ratio <= _WIDEST:
+        msg = f"ratio is {ratio}; give the width over the height of the picture, 0.2 to 5"
+        raise InvalidValueError(msg)
+    colouring = choose_colouring(view, color)
     places = view.map.places
     whole = view.keep("whole map", lambda: _bounds(places))
     shown = box or whole
@@ -124,16 +158,35 @@ def draw_map(view: AtlasView, color: str = "label", *, box: MapBox | None = None
         & (places[:, 1] >= shown.y0)
         & (places[:, 1] <= shown.y1)
     )
-    draw = _draw_points if len(inside) <= _N_POINTS else _draw_density
-    marks = draw(view, inside, shown, values, is_category=bool(categories))
+    if len(inside) <= _N_POINTS:
+        marks = _draw_points(view, inside, places, colouring)
+    else:
+        marks = _draw_density(places[inside], colouring, colouring.values[inside], shown, ratio)
+    marks |= _count_groups(colouring, inside, marks["value"])
     return MapPicture(
         box=_to_list(shown),
         whole=_to_list(whole),
         n_samples=len(inside),
-        color=words,
-        categories=categories,
+        color=colouring.words,
         **marks,
     )
+
+
+def _count_groups(
+    colouring: Colouring, inside: NDArray[np.int64], values: NDArray[np.floating]
+) -> dict[str, Any]:
+    """Turn groups into categories and count them; round what are numbers."""
+    if not colouring.groups:
+        rounded = np.round(values.astype(np.float64), 4).tolist()
+        return {"categories": [], "groups": [], "value": rounded}
+    counts = np.bincount(colouring.values[inside].astype(np.int64), minlength=len(colouring.groups))
+    categories, numbers = pool_groups(colouring, counts)
+    order = np.argsort(-counts, kind="stable")[:_N_COUNTED].tolist()
+    return {
+        "categories": categories,
+        "groups": [GroupCount(colouring.groups[g], int(counts[g])) for g in order if counts[g]],
+        "value": numbers[values.astype(np.int64)].tolist(),
+    }
 
 
 def _to_list(box: MapBox) -> list[float]:
@@ -148,133 +201,90 @@ def _bounds(places: NDArray[np.float32]) -> MapBox:
     return MapBox(float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
 
-def _colour(view: AtlasView, color: str) -> tuple[str, list[str], NDArray[np.floating]]:
-    """Give words, names of categories and one number per sample for a colour."""
-    kind, _, name = color.partition(":")
-    if kind == "gene" and name:
-        position = find_gene(view, name)
-        return str(view.symbols[position]), [], view.gene_values(position)
-    if kind == "label" and name:
-        return name, [name, _OTHERS], _without(view, name)
-    if color == "confidence":
-        if view.predictions is None:
-            msg = "confidence needs a model; start the explorer with one"
-            raise AtlasError(msg)
-        return "confidence", [], view.predictions.confidence
-    if color == "density":
-        return "", [], np.full(view.atlas.n_samples, np.nan)
-    if color in ("label", "study"):
-        names = view.keep(f"map by {color}", lambda: _group(view, color))
-        return color, names[0], names[1]
-    msg = (
-        f"there is no colour {color[:40]!r}; "
-        "choose label, label:KEY, study, confidence, gene:NAME or density"
-    )
-    raise InvalidValueError(msg)
-
-
-def _without(view: AtlasView, name: str) -> NDArray[np.float64]:
-    """Give 0 for the samples of a label, 1 for the others."""
-    if name not in view.keys:
-        msg = f"no label of the atlas is {name[:60]!r}; it has {len(view.keys)} labels"
-        raise InvalidValueError(msg)
-    k, columns = view.keys.index(name), view.label_columns
-    values = np.ones(view.atlas.n_samples)
-    values[columns.indices[columns.indptr[k] : columns.indptr[k + 1]]] = 0
-    return values
-
-
-def _group(view: AtlasView, color: str) -> tuple[list[str], NDArray[np.float64]]:
-    """Give the most frequent groups a number each, and all further ones the next."""
-    atlas = view.atlas
-    if color == "study":
-        if "study" not in atlas.obs.columns:
-            return [_OTHERS], np.zeros(atlas.n_samples)
-        named = atlas.obs["study"].astype(str)
-        counts = named.value_counts()
-        shown = [str(name) for name in counts.index[:_N_CATEGORIES]]
-        codes = pd.Index(shown).get_indexer(pd.Index(named)).astype(np.float64)
-        names = [*shown, _OTHERS] if len(counts) > len(shown) else shown
-        return names, np.where(codes < 0, len(shown), codes)
-    matrix = view.label_columns
-    totals = np.diff(matrix.indptr)
-    order = [int(k) for k in np.argsort(-totals, kind="stable")[:_N_CATEGORIES] if totals[k]]
-    keys = atlas.labels.keys
-    codes = np.full(atlas.n_samples, len(order) + 1.0)
-    codes[atlas.labels.is_labelled] = len(order)
-    for number, k in enumerate(order):
-        # From the most frequent on: a rarer label of a sample says more and stays.
-        codes[matrix.indices[matrix.indptr[k] : matrix.indptr[k + 1]]] = number
-    return [*(keys[k] for k in order), _OTHERS, _NONE], codes
-
-
 def _draw_points(
     view: AtlasView,
     inside: NDArray[np.int64],
-    _box: MapBox,
-    values: NDArray[np.floating],
-    *,
-    is_category: bool,  # noqa: ARG001 - as `_draw_density`
+    places: NDArray[np.float32],
+    colouring: Colouring,
 ) -> dict[str, Any]:
     """Give one mark per sample."""
-    places = view.map.places[inside] if view.map is not None else np.zeros((0, 2))
     lines = []
     for row, title in zip(inside.tolist(), view.texts("title")[inside], strict=True):
         labels = ", ".join(view.labels_of(row)) or _NONE
         lines.append(f"{title[:60]} - {labels}" if title else labels)
     return {
         "kind": "points",
-        "x": np.round(places[:, 0].astype(float), 3).tolist(),
-        "y": np.round(places[:, 1].astype(float), 3).tolist(),
+        "grid": [],
+        "x": np.round(places[inside, 0].astype(float), 3).tolist(),
+        "y": np.round(places[inside, 1].astype(float), 3).tolist(),
         "n": [1] * len(inside),
-        "value": np.round(values[inside].astype(np.float64), 4).tolist(),
+        "value": colouring.values[inside],
         "samples": view.atlas.obs.index[inside].astype(str).tolist(),
         "texts": lines,
     }
 
 
 def _draw_density(
-    view: AtlasView,
-    inside: NDArray[np.int64],
+    places: NDArray[np.float32],
+    colouring: Colouring,
+    values: NDArray[Any],
     box: MapBox,
-    values: NDArray[np.floating],
-    *,
-    is_category: bool,
+    ratio: float,
 ) -> dict[str, Any]:
     """Give one mark per square that holds samples."""
-    places = view.map.places[inside] if view.map is not None else np.zeros((0, 2))
-    step_x, step_y = (box.x1 - box.x0) / _N_BINS, (box.y1 - box.y0) / _N_BINS
-    column = np.minimum(((places[:, 0] - box.x0) / step_x).astype(np.int64), _N_BINS - 1)
-    row = np.minimum(((places[:, 1] - box.y0) / step_y).astype(np.int64), _N_BINS - 1)
-    square = row * _N_BINS + column
-    n = np.bincount(square, minlength=_N_BINS**2)
+    n_x, n_y = (round(_N_SQUARES * ratio**power) for power in (0.5, -0.5))
+    step_x, step_y = (box.x1 - box.x0) / n_x, (box.y1 - box.y0) / n_y
+    column = np.minimum(((places[:, 0] - box.x0) / step_x).astype(np.int64), n_x - 1)
+    row = np.minimum(((places[:, 1] - box.y0) / step_y).astype(np.int64), n_y - 1)
+    square = row * n_x + column
+    n = np.bincount(square, minlength=n_x * n_y)
     squares = np.flatnonzero(n)
-    own = values[inside]
-    if is_category:
-        n_categories = int(own.max()) + 1
-        votes = np.bincount(
-            square * n_categories + own.astype(np.int64), minlength=_N_BINS**2 * n_categories
-        )
-        shown = votes.reshape(-1, n_categories)[squares].argmax(axis=1).astype(np.float64)
+    texts: list[str] = []
+    shown: NDArray[Any]
+    if colouring.groups:
+        winner, n_winner = _find_most_frequent(square, values, n_x * n_y)
+        shown = winner[squares]
+        shares = (n_winner / np.maximum(n, 1))[squares]
+        texts = [
+            f"{colouring.groups[g]}, {share:.0%}"
+            for g, share in zip(shown.tolist(), shares.tolist(), strict=True)
+        ]
     else:
-        shown = _average(own, square)[squares]
+        shown = _average(values, square, n_x * n_y)[squares]
     return {
         "kind": "density",
-        "x": np.round(box.x0 + (squares % _N_BINS + 0.5) * step_x, 3).tolist(),
-        "y": np.round(box.y0 + (squares // _N_BINS + 0.5) * step_y, 3).tolist(),
+        "grid": [n_x, n_y],
+        "x": np.round(box.x0 + (squares % n_x + 0.5) * step_x, 3).tolist(),
+        "y": np.round(box.y0 + (squares // n_x + 0.5) * step_y, 3).tolist(),
         "n": n[squares].tolist(),
-        "value": np.round(shown, 4).tolist(),
+        "value": shown,
         "samples": [],
-        "texts": [],
+        "texts": texts,
     }
 
 
-def _average(values: NDArray[np.floating], square: NDArray[np.int64]) -> NDArray[np.float64]:
+def _find_most_frequent(
+    square: NDArray[np.int64], groups: NDArray[np.integer], n_squares: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the most frequent group of each square and its samples there."""
+    n_groups = int(groups.max()) + 1
+    pairs, counts = np.unique(square * n_groups + groups, return_counts=True)
+    # The last one written stays: the most frequent, of equals the one that the atlas has more of.
+    order = np.lexsort((-(pairs % n_groups), counts))
+    winner, n_winner = np.zeros((2, n_squares), np.int64)
+    winner[(pairs // n_groups)[order]] = (pairs % n_groups)[order]
+    n_winner[(pairs // n_groups)[order]] = counts[order]
+    return winner, n_winner
+
+
+def _average(
+    values: NDArray[np.floating], square: NDArray[np.int64], n_squares: int
+) -> NDArray[np.float64]:
     """Average the known values in each square."""
     known = np.isfinite(values)
-    sums = np.bincount(square[known], values[known], minlength=_N_BINS**2)
-    counts = np.bincount(square[known], minlength=_N_BINS**2)
+    sums = np.bincount(square[known], values[known], minlength=n_squares)
+    counts = np.bincount(square[known], minlength=n_squares)
     means: NDArray[np.float64] = np.divide(
-        sums, counts, out=np.full(_N_BINS**2, np.nan), where=counts > 0
+        sums, counts, out=np.full(n_squares, np.nan), where=counts > 0
     )
     return means

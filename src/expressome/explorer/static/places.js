@@ -1,6 +1,7 @@
 // The map of samples: density first, points on zoom; coloured by label, study, gene or confidence.
 import { ask, baseLayout, colours, count, figure, h, plain, plural, sampleUrl, table } from "./parts.js";
 
+export const MAP_HEIGHT = 620, SMALL_HEIGHT = 420;
 const OTHER = new Set(["other", "no label"]);
 
 function categoryColour(picture, k) {
@@ -9,30 +10,41 @@ function categoryColour(picture, k) {
   return name === "no label" ? colours.grid : colours.muted;
 }
 
-function sizes(picture, indices) {
-  if (picture.kind === "points") return picture.n_samples > 800 ? 6 : 8;
-  const most = Math.max(...picture.n);
-  return indices.map((i) => 3 + 9 * Math.sqrt(picture.n[i] / most));
+// The page is as wide as its content; a small map stands in two thirds of it.
+function plotWidth(isWhole) {
+  const width = Math.min(document.documentElement.clientWidth, 1344) - 80;
+  return isWhole || width < 880 ? width : width * 0.64;
 }
 
-function trace(picture, indices, marker, name, symbol = "circle") {
+export function ratioOf(height, isWhole) {
+  return Math.min(5, Math.max(0.2, plotWidth(isWhole) / height)).toPrecision(3);
+}
+
+function sizes(picture, indices, width) {
+  if (picture.kind === "points") return picture.n_samples > 800 ? 6 : 8;
+  const most = Math.max(...picture.n), cell = width / picture.grid[0];
+  return indices.map((i) => Math.max(2.5, cell * (0.3 + 0.7 * Math.sqrt(picture.n[i] / most))));
+}
+
+function trace(picture, indices, width, marker, name, symbol = "circle") {
   const points = picture.kind === "points";
   return {
     type: "scatter", mode: "markers", name: plain(name),
     x: indices.map((i) => picture.x[i]), y: indices.map((i) => picture.y[i]),
-    marker: { size: sizes(picture, indices), symbol, opacity: points ? 0.85 : 0.95, line: { width: 0 }, ...marker },
+    marker: { size: sizes(picture, indices, width), symbol, opacity: points ? 0.85 : 0.95, line: { width: 0 }, ...marker },
     customdata: points ? indices.map((i) => picture.samples[i]) : undefined,
-    text: indices.map((i) => points ? `${plain(picture.samples[i])}<br>${plain(picture.texts[i])}` : plural(picture.n[i], "sample")),
+    text: indices.map((i) => points ? `${plain(picture.samples[i])}<br>${plain(picture.texts[i])}`
+      : plural(picture.n[i], "sample") + (picture.texts[i] ? `<br>most: ${plain(picture.texts[i])}` : "")),
     hovertemplate: `%{text}<extra>${plain(name)}</extra>`,
   };
 }
 
-function traces(picture) {
+function traces(picture, width) {
   const all = picture.x.map((_, i) => i);
   if (picture.categories.length) {
     // Grey ones first: they must not cover the others.
     const order = picture.categories.map((_, k) => k).sort((a, b) => OTHER.has(picture.categories[b]) - OTHER.has(picture.categories[a]) || a - b);
-    return order.map((k) => trace(picture, all.filter((i) => picture.value[i] === k), { color: categoryColour(picture, k) }, picture.categories[k],
+    return order.map((k) => trace(picture, all.filter((i) => picture.value[i] === k), width, { color: categoryColour(picture, k) }, picture.categories[k],
       OTHER.has(picture.categories[k]) || picture.kind === "density" ? "circle" : colours.symbols[k % colours.symbols.length])).filter((one) => one.x.length);
   }
   // Without the palest colour, which would not show on the card.
@@ -45,13 +57,13 @@ function traces(picture) {
     color: known.map(value), colorscale: scale, line: { width: 0 },
     colorbar: { title: { text: isDensity ? "samples, log10" : plain(picture.color), side: "right" }, thickness: 12, len: 0.7, outlinewidth: 0 },
   };
-  const found = [trace(picture, known, bar, picture.color || "samples")];
-  if (missing.length) found.unshift(trace(picture, missing, { color: colours.grid }, "not measured"));
+  const found = [trace(picture, known, width, bar, picture.color || "samples")];
+  if (missing.length) found.unshift(trace(picture, missing, width, { color: colours.grid }, "not measured"));
   return found.map((one) => ({ ...one, showlegend: false }));
 }
 
-export function mapPlot(picture, { marks = [], height = 620 } = {}) {
-  const data = traces(picture);
+export function mapPlot(picture, { marks = [], height = MAP_HEIGHT } = {}) {
+  const data = traces(picture, plotWidth(height === MAP_HEIGHT));
   if (marks.length) {
     data.push({
       type: "scatter", mode: "markers+text", name: "marked", x: marks.map((one) => one.place[0]), y: marks.map((one) => one.place[1]),
@@ -75,11 +87,13 @@ export function mapTsv(picture) {
   const named = picture.categories.length ? picture.value.map((k) => picture.categories[k]) : picture.value;
   const columns = { x: picture.x, y: picture.y, samples: picture.n };
   if (picture.color) columns[picture.color] = named;
-  return picture.kind === "points" ? { sample: picture.samples, ...columns, description: picture.texts } : columns;
+  if (picture.kind === "points") return { sample: picture.samples, ...columns, description: picture.texts };
+  return picture.texts.length ? { ...columns, "most frequent": picture.texts } : columns;
 }
 
 export function mapText(picture) {
-  const how = picture.kind === "points" ? "one mark per sample" : "one mark per square, larger with more samples; zoom in for single samples";
+  const colour = picture.categories.length ? ", in the colour of its most frequent group" : picture.color ? ", in the colour of its mean" : "";
+  const how = picture.kind === "points" ? "one mark per sample" : `one mark per square, larger with more samples${colour}; zoom in for single samples`;
   return `${plural(picture.n_samples, "sample")} in view, ${how}.`;
 }
 
@@ -92,15 +106,11 @@ function inView(picture) {
         value: (i) => picture.categories.length ? picture.categories[picture.value[i]] : picture.value[i] }] : []),
     ], picture.x.map((_, i) => i));
   }
-  const n = new Map();
-  picture.n.forEach((m, i) => {
-    const name = picture.categories.length ? picture.categories[picture.value[i]] : "samples";
-    n.set(name, (n.get(name) ?? 0) + m);
-  });
-  return table("in-view", "Samples in view, by the most frequent group of each square", [
-    { title: "group", value: ([name]) => name },
-    { title: "samples", kind: "integer", value: ([, m]) => m },
-  ], [...n]);
+  if (!picture.groups.length) return null;
+  return table("in-view", `Samples in view, by ${picture.color}`, [
+    { title: picture.color, value: (group) => group.name },
+    { title: "samples", kind: "integer", value: (group) => group.n_samples },
+  ], picture.groups);
 }
 
 export async function showMap({ query, facts, replace }) {
@@ -111,24 +121,25 @@ export async function showMap({ query, facts, replace }) {
     if (state.box.every((bound) => bound !== null)) ["x0", "x1", "y0", "y1"].forEach((name, k) => values.set(name, state.box[k]));
     return values;
   };
-  let picture = await ask(`/api/map?${address()}`);
+  const askMap = () => ask(`/api/map?${address()}&ratio=${ratioOf(MAP_HEIGHT, true)}`);
+  let picture = await askMap();
   const marked = state.mark ? await ask(`/api/samples/${encodeURIComponent(state.mark)}`) : null;
   const marks = marked ? [{ name: marked.sample, place: marked.place }] : [];
   const drawn = figure("map", {
-    title: "Map of samples", caption: "Near samples have similar expression; distances between far groups mean little.",
+    title: picture.color ? `Samples by ${picture.color}` : "Density of samples", caption: "Near samples have similar expression; distances between far groups mean little.",
     text: mapText(picture), plot: mapPlot(picture, { marks }), tsv: mapTsv(picture), settings: { scrollZoom: true, doubleClick: false },
   });
-  const tablePlace = h("div", {}, inView(picture));
+  const tablePlace = h("div", {}, inView(picture) ?? "");
   let timer = 0, number = 0;
 
   async function renew() {
     const own = ++number;
-    const next = await ask(`/api/map?${address()}`);
+    const next = await askMap();
     if (own !== number) return;
     picture = next;
     replace(`/map?${address()}`);
     drawn.show(mapPlot(picture, { marks }), mapTsv(picture), mapText(picture));
-    tablePlace.replaceChildren(inView(picture));
+    tablePlace.replaceChildren(inView(picture) ?? "");
     document.getElementById("status").textContent = mapText(picture);
   }
   function look(box) {

@@ -1,6 +1,6 @@
 // Samples: search, and the page of one.
 import { ask, chips, count, facts, figure, geneUrl, h, labelUrl, plural, sampleUrl, table } from "./parts.js";
-import { mapPlot, mapText, mapTsv } from "./places.js";
+import { mapPlot, mapText, mapTsv, ratioOf, SMALL_HEIGHT } from "./places.js";
 
 const N_AT_ONCE = 200;
 const NAMES = {
@@ -31,8 +31,8 @@ export async function showSamples({ query, facts: atlas }) {
     return h("a", { href: `/samples?${values}` }, name);
   };
   const turn = [];
-  if (offset > 0) turn.push(page(Math.max(0, offset - N_AT_ONCE), "previous"));
-  if (offset + N_AT_ONCE < found.n_found) turn.push(" ", page(offset + N_AT_ONCE, "next"));
+  if (offset > 0) turn.push(page(Math.max(0, offset - N_AT_ONCE), `Previous ${N_AT_ONCE}`), ". ");
+  if (offset + N_AT_ONCE < found.n_found) turn.push(page(offset + N_AT_ONCE, `Next ${N_AT_ONCE}`), ". ");
   const range = found.n_found > N_AT_ONCE ? `, ${count(offset + 1)} to ${count(offset + found.hits.length)} below` : "";
   const how = atlas.has_compendium
     ? "Words, \"phrases\", OR, NOT, hepat* and title:liver are searched in all samples of the ARCHS4 file."
@@ -46,7 +46,7 @@ export async function showSamples({ query, facts: atlas }) {
         h("label", { for: "sample-label" }, "Label", h("select", { id: "sample-label", name: "label" },
           h("option", { value: "" }, "any"), atlas.labels.map(({ key, n_samples }) => h("option", { value: key, selected: key === label }, `${key} (${count(n_samples)})`)))),
         h("button", {}, "Search")),
-      h("p", { class: "lead" }, h("strong", {}, `${plural(found.n_found, "sample")} found${range}. `), turn, " ", how,
+      h("p", { class: "lead" }, h("strong", {}, `${plural(found.n_found, "sample")} found${range}. `), turn, how,
         label ? h("span", {}, " ", h("a", { href: `/map?${new URLSearchParams({ color: `label:${label}` })}` }, `${label} on the map`)) : null),
       found.hits.length ? sampleTable("samples", "Samples found", found.hits) : h("p", { class: "absent" }, "No sample was found; try fewer words or the beginning of one."),
     ],
@@ -90,11 +90,11 @@ function reasonsCard(sample) {
 }
 
 export async function smallMap(marks, text, title = "Place on the map") {
-  const picture = await ask("/api/map?color=label").catch(() => null);
+  const picture = await ask(`/api/map?color=label&ratio=${ratioOf(SMALL_HEIGHT, false)}`).catch(() => null);
   if (!picture) return null;
   return figure("place", {
     title, caption: text, text: mapText(picture),
-    plot: mapPlot(picture, { marks, height: 420 }), tsv: mapTsv(picture),
+    plot: mapPlot(picture, { marks, height: SMALL_HEIGHT }), tsv: mapTsv(picture),
   }).element;
 }
 

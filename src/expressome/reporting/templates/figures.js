@@ -22,6 +22,14 @@ function recolour(value) {
   return value;
 }
 
+// A long title below a narrow figure takes a line per part.
+function breakTitle(layout) {
+  const title = layout.xaxis?.title;
+  if (!title?.text || title.text.length < 34) return;
+  title.text = title.text.replaceAll(/([,:]) /g, "$1<br>");
+  layout.margin.b = (layout.margin.b ?? 48) + 15 * title.text.split("<br>").length - 15;
+}
+
 class PageFigure {
   constructor(element) {
     this.element = element;
@@ -46,6 +54,7 @@ class PageFigure {
     if ((width ?? this.place.clientWidth) < 460) {
       plot.layout.margin.l = Math.min(plot.layout.margin.l, 40);
       plot.layout.margin.r = Math.min(plot.layout.margin.r, 12);
+      breakTitle(plot.layout);
     }
     const settings = { responsive: true, displayModeBar: false, displaylogo: false, showTips: false, ...this.settings };
     Plotly.react(this.place, plot.data, plot.layout, settings);
