@@ -53,6 +53,18 @@ def test_threads_do_not_change_the_forest(samples):
     np.testing.assert_array_equal(one.predict(values), two.predict(values))
 
 
+def test_values_at_an_odd_address_give_the_same_forest(samples):
+    values, classes = samples
+    odd = np.ndarray(values.shape, np.float32, bytearray(values.nbytes + 1), offset=1)
+    odd[:] = values
+
+    forest = fit_forest(odd, classes, n_classes=4, seed=3, n_trees=8)
+
+    assert not odd.flags.aligned
+    usual = fit_forest(values, classes, n_classes=4, seed=3, n_trees=8)
+    np.testing.assert_array_equal(forest.predict(values), usual.predict(values))
+
+
 def test_a_class_without_samples_gets_probability_zero(samples):
     values, classes = samples
 

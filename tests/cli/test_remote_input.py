@@ -160,7 +160,7 @@ def test_an_atlas_and_predictions_from_a_remote_file_are_those_of_the_local_one(
     tissues, studies = np.repeat(["brain", "liver"], 24), np.repeat(np.arange(12), 4)
     make_study_atlas(server.folder, tissues, studies)
     path, url = server.folder / "compendium.h5", server.url("compendium.h5")
-    train(server.folder / "atlas.zarr", out=tmp_path / "model", n_trees=10)
+    train(server.folder / "atlas.zarr", out=tmp_path / "model", n_trees=10, time_budget_s=0)
 
     for source, name in ((path, "local"), (url, "far")):
         code, _, told = run("normalize", source, "--out", tmp_path / f"{name}.zarr")

@@ -41,7 +41,7 @@ def built(tmp_path_factory):
     tissues = np.repeat(TISSUES, 56)
     studies = np.repeat(np.arange(56), 4)
     make_study_atlas(folder, tissues, studies, labelled=studies % 6 != 5)
-    train(folder / "atlas.zarr", out=folder / "model", n_trees=20)
+    train(folder / "atlas.zarr", out=folder / "model", n_trees=20, time_budget_s=0)
     make_newer(folder)
     # Enough samples for an index to take a moment, and a download many parts.
     make_archs4(folder / "many.h5", samples=make_samples(40_000), n_samples=40_000, n_genes=4)

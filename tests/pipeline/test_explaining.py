@@ -33,7 +33,7 @@ def house(tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelWarning)
         truth, counts = make_study_atlas(folder, tissues, studies)
-        train(folder / "atlas.zarr", out=folder / "model", n_trees=20)
+        train(folder / "atlas.zarr", out=folder / "model", n_trees=20, time_budget_s=0)
     return folder, truth, counts
 
 

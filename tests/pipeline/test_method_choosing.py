@@ -34,23 +34,27 @@ def folder(tmp_path_factory):
     return place
 
 
-@pytest.fixture
-def watched(monkeypatch):
-    """What synthetic samples were made from, fit after fit, on the scale before division."""
+@pytest.fixture(scope="module")
+def mixed(folder):
+    """Train with mixup; tell what synthetic samples were made from, before division, and all."""
     given = []
 
     def note(values, *rest, **options):
         given.append(np.array(values))
         return make_rare(values, *rest, **options)
 
-    monkeypatch.setattr(method_choosing, "make_rare", note)
-    return given
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(method_choosing, "make_rare", note)
+        summary = train(
+            folder / "atlas.zarr", out=folder / "mixed", augment="mixup", refit="none", n_trees=10,
+            time_budget_s=0,
+        )  # fmt: skip
+    return given, summary
 
 
-def test_synthetic_samples_are_made_from_training_samples_only(folder, watched):
+def test_synthetic_samples_are_made_from_training_samples_only(folder, mixed):
+    watched, _ = mixed
     atlas = open_atlas(folder / "atlas.zarr")
-    train(folder / "atlas.zarr", out=folder / "mixed", augment="mixup", refit="none", n_trees=10)
-
     model = expressome.load_model(folder / "mixed")
     genes = atlas.var.index.get_indexer(model.genes)
     divisor = 1000 / atlas.var["length_bp"].to_numpy()[genes]
@@ -65,15 +69,13 @@ def test_synthetic_samples_are_made_from_training_samples_only(folder, watched):
     assert set(model.trained.description["training"]["samples"]) <= real
 
 
-def test_metrics_and_card_say_which_method_was_used(folder):
-    summary = train(
-        folder / "atlas.zarr", out=folder / "said", augment="mixup", refit="none", n_trees=10
-    )
+def test_metrics_and_card_say_which_method_was_used(folder, mixed):
+    _, summary = mixed
 
-    said = json.loads((folder / "said" / "metrics.json").read_text())["settings"]["augmentation"]
+    said = json.loads((folder / "mixed" / "metrics.json").read_text())["settings"]["augmentation"]
     assert (said["asked"], said["used"]) == ("mixup", "mixup")
     assert summary.figures["augmentation"]["used"] == "mixup"
-    card = (folder / "said" / "README.md").read_text()
+    card = (folder / "mixed" / "README.md").read_text()
     assert "fewer than 50 samples were added to training (`mixup`: asked for" in card
     assert "None is among the samples of any figure." in card
 
@@ -83,6 +85,7 @@ def test_auto_compares_every_method_on_validation_studies(folder):
     out = folder / "auto"
 
     command = ["train", str(folder / "atlas.zarr"), "--out", str(out), "--n-trees", "10"]
+    command += ["--time-budget-s", "0"]
     result = CliRunner().invoke(cli, [*command, "--augment", "auto"])
 
     assert result.exit_code == 0, result.output

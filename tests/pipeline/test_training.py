@@ -19,6 +19,7 @@ from expressome.atlas import open_atlas
 from expressome.cli.main import cli
 from expressome.errors import (
     ConfigurationError,
+    ExpressomeWarning,
     FractionalCountsWarning,
     IdentifierError,
     InvalidCountsError,
@@ -51,7 +52,8 @@ def house(tmp_path_factory):
     tissues, studies = design(14, 4)
     labelled = studies % 6 != 5
     truth, counts = make_study_atlas(folder, tissues, studies, labelled=labelled)
-    summary = train(folder / "atlas.zarr", out=folder / "model", n_trees=20)
+    # So long that all settings are tried however busy the machine is.
+    summary = train(folder / "atlas.zarr", out=folder / "model", n_trees=20, time_budget_s=600)
     return folder, truth, counts, summary
 
 
@@ -332,8 +334,9 @@ def test_refit_none_leaves_the_test_samples_unseen(house, tmp_path):
     folder, *_ = house
 
     summary = train(
-        folder / "atlas.zarr", out=tmp_path / "model", n_trees=10, n_genes=100, refit="none"
-    )
+        folder / "atlas.zarr", out=tmp_path / "model", n_trees=10, n_genes=100, refit="none",
+        time_budget_s=0,
+    )  # fmt: skip
 
     figures = evaluate(tmp_path / "model", folder / "atlas.zarr").figures
     assert figures["source"].startswith("computed now")
@@ -343,7 +346,8 @@ def test_refit_none_leaves_the_test_samples_unseen(house, tmp_path):
 def test_the_same_seed_gives_the_same_model(house, tmp_path):
     folder, *_ = house
     for name in ("a", "b"):
-        train(folder / "atlas.zarr", out=tmp_path / name, n_trees=5, n_genes=50)
+        # So long that the load of the machine decides nothing.
+        train(folder / "atlas.zarr", out=tmp_path / name, n_trees=5, n_genes=50, time_budget_s=600)
 
     sums = [(tmp_path / name / "SHA256SUMS").read_text().splitlines() for name in ("a", "b")]
 
@@ -366,7 +370,10 @@ def test_a_planted_study_signal_shows_in_the_random_split_only(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelWarning)
         make_study_atlas(tmp_path, tissue_of[studies], studies, extra=plant)
-        train(tmp_path / "atlas.zarr", out=tmp_path / "model", n_trees=20, n_genes=300)
+        train(
+            tmp_path / "atlas.zarr", out=tmp_path / "model", n_trees=20, n_genes=300,
+            time_budget_s=0,
+        )  # fmt: skip
 
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] < 0.5
@@ -394,7 +401,7 @@ def test_one_study_warns_that_nothing_can_be_tested(tmp_path):
         warnings.simplefilter("ignore", LabelWarning)
         make_study_atlas(tmp_path, np.repeat(["brain", "liver"], 6), np.zeros(12, int))
 
-    with pytest.warns(expressome.errors.ExpressomeWarning) as found:
+    with pytest.warns(ExpressomeWarning) as found:
         summary = train(tmp_path / "atlas.zarr", out=tmp_path / "model", n_trees=5)
 
     texts = " ".join(str(item.message) for item in found)
@@ -409,7 +416,10 @@ def test_a_child_label_implies_its_parent(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelWarning)
         make_study_atlas(tmp_path, tissues, studies, parents={"brain": "nervous"})
-        train(tmp_path / "atlas.zarr", out=tmp_path / "model", n_trees=10, n_genes=100)
+        train(
+            tmp_path / "atlas.zarr", out=tmp_path / "model", n_trees=10, n_genes=100,
+            time_budget_s=0,
+        )  # fmt: skip
 
     answers = load_model(tmp_path / "model").predict(tmp_path / "compendium.h5")
 
@@ -532,7 +542,10 @@ def test_bad_input_ends_with_status_1_and_one_line(house, tmp_path):
 def test_a_model_of_ranks_needs_no_target_and_reads_any_scale(house, tmp_path):
     folder, truth, counts, _ = house
 
-    train(folder / "atlas.zarr", out=tmp_path / "model", features="ranks", n_trees=20)
+    train(
+        folder / "atlas.zarr", out=tmp_path / "model", features="ranks", n_trees=20,
+        time_budget_s=0,
+    )  # fmt: skip
 
     model = load_model(tmp_path / "model")
     with np.load(tmp_path / "model" / "normalizer.npz") as stored:

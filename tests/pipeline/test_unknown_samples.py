@@ -28,7 +28,7 @@ def answers(tmp_path_factory):
         _, counts = make_study_atlas(
             folder, tissues, studies, labelled=~is_new & ~is_held, study_strength=0.4
         )
-        train(folder / "atlas.zarr", out=folder / "model", n_trees=10)
+        train(folder / "atlas.zarr", out=folder / "model", n_trees=10, time_budget_s=0)
     model = load_model(folder / "model")
 
     def ask(rows):

@@ -1,9 +1,7 @@
 """Reading a table takes its counts and a few blocks, not its text."""
 
-import subprocess
-import sys
-
 import pytest
+from tests.support.memory import run_script
 
 pytestmark = pytest.mark.memory
 
@@ -29,11 +27,9 @@ def test_reading_takes_the_counts_and_some_blocks(tmp_path):
         file.write("gene\t" + "\t".join(f"S{i}" for i in range(2_000)) + "\n")
         file.writelines(f"g{g}\t{row}\n" for g in range(20_000))
 
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, str(path)], capture_output=True, text=True, check=True
-    )
+    taken_bytes = int(run_script(CODE, path))
 
     # 160 MB of uint32, held as pieces and as the whole while they are joined, and about
     # 200 MB of the parser and of blocks of 4 MB of text as float64, whatever the table's size.
     # The text is 200 MB, the whole table as float64 320 MB.
-    assert int(done.stdout) < 2 * 160e6 + 250e6
+    assert taken_bytes < 2 * 160e6 + 250e6

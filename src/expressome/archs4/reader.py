@@ -250,8 +250,11 @@ class Compendium:
             block[: len(kept)] = kept
             n_read = span.start + len(kept)
             self._fill(rows[n_read:stop], columns, out=block[len(kept) :], resources=resources)
-            kept = block[span.stop - span.start :].copy()
-            yield span, self._blank(rows[span], columns, block[: span.stop - span.start])
+            size = span.stop - span.start
+            kept = block[size:].copy()
+            # A view would hold the samples beyond its end in memory.
+            block = block[:size].copy() if len(kept) else block
+            yield span, self._blank(rows[span], columns, block)
 
     def measured_groups(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]] | None:
         """Say which table of a packed file measured which gene.

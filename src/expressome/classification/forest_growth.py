@@ -129,6 +129,8 @@ def _grow(
 ) -> Forest:
     """Grow one lot of trees from its seed."""
     seed, n_trees = lot
+    # What Dask sends may lie at an odd address, which scikit-learn-intelex refuses.
+    values = np.require(values, requirements="A")
     grower = _choose_estimator(accelerated=accelerated)
     estimator = grower(n_estimators=n_trees, random_state=seed, **options)
     estimator.fit(values, codes)
