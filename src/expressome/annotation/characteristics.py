@@ -38,8 +38,10 @@ def fold_text(text: str) -> str:
     >>> fold_text("CD4+ T-cells, naïve (2.5 ng)")
     'cd4+ t cells naive 2.5 ng'
     """
-    plain = unicodedata.normalize("NFKD", text.lower().translate(_GREEK))
-    letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    letters = text.lower()
+    if not letters.isascii():
+        plain = unicodedata.normalize("NFKD", letters.translate(_GREEK))
+        letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return " ".join(_OTHER.sub(" ", letters).split())
 
 

@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from expressome.annotation.characteristics import fold_text
@@ -94,12 +94,7 @@ class Rules:
         list of FieldRule
             The first that fits of each attribute.
         """
-        folded = key if key.startswith("@") else fold_text(key)
-        found: dict[str, FieldRule] = {}
-        for rule in self.fields:
-            if rule.attribute not in found and rule.key.fullmatch(folded):
-                found[rule.attribute] = rule
-        return list(found.values())
+        return list(_find_fields(self, key))
 
     def search(self, attribute: str, folded: str, scopes: tuple[str, ...]) -> Iterator[Match]:
         """Find terms anywhere in a text.
@@ -162,6 +157,17 @@ class Rules:
     def __hash__(self) -> int:
         """Tell rule sets apart by identity, so that compiled patterns can be kept."""
         return id(self)
+
+
+@lru_cache(maxsize=10_000)
+def _find_fields(rules: Rules, key: str) -> tuple[FieldRule, ...]:
+    """Find the rules for a key; a compendium repeats few keys often."""
+    folded = key if key.startswith("@") else fold_text(key)
+    found: dict[str, FieldRule] = {}
+    for rule in rules.fields:
+        if rule.attribute not in found and rule.key.fullmatch(folded):
+            found[rule.attribute] = rule
+    return tuple(found.values())
 
 
 @cache
