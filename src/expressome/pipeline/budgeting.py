@@ -1,9 +1,12 @@
 """Divide a memory budget among what a run holds at once, and refuse one too small."""
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from expressome.archs4.reader import Compendium
@@ -24,6 +27,8 @@ BLOCK_CELL_BYTES = 6
 TILE_SAMPLE_BYTES = 6 * GENE_TILE
 # One wide tile while its samples are multiplied: unit profiles, and pieces of 128 genes in float64.
 GRAM_SAMPLE_BYTES = 4 * GRAM_TILE + 16 * GENE_TILE
+# In glibc's malloc.h.
+_M_MMAP_THRESHOLD = -3
 # Compiled code, buffers of the reader and of Blosc, and what the allocator keeps.
 _OVERHEAD_BYTES = 48 * 2**20
 
@@ -35,6 +40,18 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@cache
+def give_back_freed_memory() -> None:
+    """Have the C library of Linux return every freed block above 1 MiB to the system.
+
+    Otherwise it keeps blocks of up to 32 MiB for each thread that freed some, which no
+    budget can count. Holds for the whole process; elsewhere nothing is done.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
 
 
 @dataclass
@@ -109,7 +126,7 @@ def find_measuring_minimum(
 
 
 def leave_for_blocks(resources: Resources, tables: TableMemory, minimum_bytes: int) -> Resources:
-    """Take what the tables hold off a budget.
+    """Take what the tables hold off a budget, and have freed memory given back.
 
     Parameters
     ----------
@@ -130,6 +147,7 @@ def leave_for_blocks(resources: Resources, tables: TableMemory, minimum_bytes: i
     InvalidValueError
         If less is left than the blocks need; it names the least budget that works.
     """
+    give_back_freed_memory()
     left_bytes = resources.memory_bytes - tables.held_bytes
     if left_bytes < minimum_bytes:
         needed_mib, budget_mib = (
