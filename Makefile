@@ -31,7 +31,7 @@ marked: install
 
 # Kills at twenty moments of each command, full disks, damage: about half an hour.
 faults: install
-	EXPRESSOME_FAULT_MOMENTS=20 $(BIN)/python -m pytest -n $(WORKERS) -m slow tests/faults
+	EXPRESSOME_FAULT_MOMENTS=20 $(BIN)/python -m pytest -n $(WORKERS) -m slow tests/faults tests/pipeline/test_interruptions.py
 
 # Ten thousand spoilt files for each parser: an hour or more.
 fuzz: install

@@ -75,7 +75,8 @@ switch ($Target) {
     "faults" {
         Install-Environment
         $env:EXPRESSOME_FAULT_MOMENTS = "20"
-        Invoke-Checked $Python "-m" "pytest" "-n" $Workers "-m" "slow" "tests/faults"
+        Invoke-Checked $Python "-m" "pytest" "-n" $Workers "-m" "slow" "tests/faults" `
+            "tests/pipeline/test_interruptions.py"
     }
     "fuzz" {
         Install-Environment

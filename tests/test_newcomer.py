@@ -91,7 +91,7 @@ def test_the_commands_of_the_readme_run_one_after_another_in_a_clone(desk):
             command += " --method gaussian"  # noqa: PLW2901
         if command.split()[1] == "train":
             # Settings are chosen in minutes; fixed ones take seconds.
-            command += " --n-trees 20 --n-genes 500"  # noqa: PLW2901
+            command += " --n-trees 20 --n-genes 500 --time-budget-s 0"  # noqa: PLW2901
         done = subprocess.run(
             command.replace("expressome", program, 1),
             shell=True,
