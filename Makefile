@@ -38,16 +38,16 @@ fuzz: install
 	EXPRESSOME_FUZZ_CASES=10000 $(BIN)/python -m pytest -n $(WORKERS) -m slow tests/fuzz
 
 check: install
-	$(BIN)/ruff format --check src tests benchmarks scripts
-	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/ruff format --check src tests benchmarks scripts examples
+	$(BIN)/ruff check src tests benchmarks scripts examples
 	$(BIN)/mypy
-	$(BIN)/codespell src tests docs benchmarks scripts README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell src tests docs benchmarks scripts examples README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/python -m scripts.audit_dependencies
 	$(BIN)/python -m pytest -q -p no:randomly tests/test_layers.py tests/test_docs.py tests/test_public_api.py
 
 format: install
-	$(BIN)/ruff format src tests benchmarks scripts
-	$(BIN)/ruff check --fix src tests benchmarks scripts
+	$(BIN)/ruff format src tests benchmarks scripts examples
+	$(BIN)/ruff check --fix src tests benchmarks scripts examples
 
 # The site, built offline; a warning is an error.
 docs: install

@@ -20,3 +20,11 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("real data are not beside the checkout (../shared/data)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the demo leaves it, of 480 simulated samples; not to be changed."""
+    from tests.support.small_demo import make_small_demo
+
+    return make_small_demo(tmp_path_factory.mktemp("small_demo"))

@@ -331,6 +331,8 @@ def test_most_frequent_group_of_a_square_is_not_outvoted_by_all_others_together(
 
     assert winner.tolist() == [0, 2, 0]
     assert n_winner.tolist() == [2, 1, 0]
+    labelled, _ = _find_most_frequent(square, groups, 3, without=0)
+    assert labelled.tolist() == [1, 2, 0]
 
 
 def test_studies_in_view_have_the_colours_and_the_rest_is_pooled(view):

@@ -242,7 +242,7 @@ def _draw_density(
     texts: list[str] = []
     shown: NDArray[Any]
     if colouring.groups:
-        winner, n_winner = _find_most_frequent(square, values, n_x * n_y)
+        winner, n_winner = _find_most_frequent(square, values, n_x * n_y, colouring.without)
         shown = winner[squares]
         shares = (n_winner / np.maximum(n, 1))[squares]
         texts = [
@@ -264,13 +264,14 @@ def _draw_density(
 
 
 def _find_most_frequent(
-    square: NDArray[np.int64], groups: NDArray[np.integer], n_squares: int
+    square: NDArray[np.int64], groups: NDArray[np.integer], n_squares: int, without: int = -1
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give the most frequent group of each square and its samples there."""
     n_groups = int(groups.max()) + 1
     pairs, counts = np.unique(square * n_groups + groups, return_counts=True)
-    # The last one written stays: the most frequent, of equals the one that the atlas has more of.
-    order = np.lexsort((-(pairs % n_groups), counts))
+    # The last one written stays: the most frequent, of equals the one that the atlas has more of;
+    # samples without a group say nothing of a square that holds others.
+    order = np.lexsort((-(pairs % n_groups), counts, pairs % n_groups != without))
     winner, n_winner = np.zeros((2, n_squares), np.int64)
     winner[(pairs // n_groups)[order]] = (pairs % n_groups)[order]
     n_winner[(pairs // n_groups)[order]] = counts[order]
