@@ -44,14 +44,14 @@ def resident_bytes() -> int:
 
 @cache
 def give_back_freed_memory() -> None:
-    """Have the C library of Linux return every freed block above 1 MiB to the system.
+    """Have the C library of Linux return every freed block above 4 MiB to the system.
 
     Otherwise it keeps blocks of up to 32 MiB for each thread that freed some, which no
     budget can count. Holds for the whole process; elsewhere nothing is done.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**22)
 
 
 @dataclass
