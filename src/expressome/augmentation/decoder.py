@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from expressome.augmentation.quantile_mapping import match_genes, match_samples
 from expressome.augmentation.study_effects import StudyEffects
@@ -24,10 +23,10 @@ __all__ = ["Decoder", "LabelReference", "fit_decoder"]
 _MIN_REFERENCE = 20
 # Real residuals that new ones are combined from; 256 x 60,000 float32 are 61 MB.
 _MAX_REFERENCE = 256
-# Real residuals near its anchor that a new one is drawn from.
+# Real residuals near that of its base sample that a new one is drawn from.
 _NEIGHBOURS = 8
 # Largest share of a real residual in a new one.
-_MOST_KEPT = 0.95
+_MOST_KEPT = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,46 +109,29 @@ class Decoder:
         deviations -= (self.scores[sources] * self.space.scales) @ self.space.components
         return LabelReference(references, deviations, _measure_reach(self.samples.values[own]))
 
-    def _choose_anchors(
-        self, bases: NDArray[np.intp], scores: NDArray[np.float32]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Find the sample of the base's group nearest to each new one in the space."""
-        anchors = bases.copy()
-        squares = np.zeros(len(bases), dtype=np.float32)
-        groups = self.groups.members[bases]
-        for group in np.unique(groups):
-            rows = np.flatnonzero(groups == group)
-            members = np.flatnonzero(self.groups.members == group)
-            scaled = self.scores[members] * self.space.scales
-            distances = cdist(scores[rows] * self.space.scales, scaled, "sqeuclidean")
-            nearest = distances.argmin(axis=1)
-            anchors[rows] = members[nearest]
-            squares[rows] = distances[np.arange(len(rows)), nearest]
-        return anchors, squares
-
     def _draw_residuals(
         self,
-        anchors: NDArray[np.intp],
+        bases: NDArray[np.intp],
         squares: NDArray[np.float32],
         *,
         reference: LabelReference,
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
-        """Draw residuals from a normal around each anchor's neighbours.
+        """Draw residuals from a normal around the neighbours of each base's residual.
 
-        The anchor's own residual keeps the largest share that leaves the new
+        The base's own residual keeps the largest share that leaves the new
         sample as far from it as real samples are from their nearest.
         """
-        members = self.groups.members[anchors]
-        own = self.samples.values[anchors] - self.groups.centres[members]
-        own *= self.groups.inflation()[anchors, None]
-        own -= (self.scores[anchors] * self.space.scales) @ self.space.components
+        members = self.groups.members[bases]
+        own = self.samples.values[bases] - self.groups.centres[members]
+        own *= self.groups.inflation()[bases, None]
+        own -= (self.scores[bases] * self.space.scales) @ self.space.components
         residuals = reference.residuals
         n_near = min(_NEIGHBOURS, len(residuals))
         lengths = (residuals**2).sum(axis=1)
         order = np.argsort(lengths[None, :] - 2 * own @ residuals.T, axis=1)
         near = order[:, :n_near]
-        averaging = np.zeros((len(anchors), len(residuals)), dtype=np.float32)
+        averaging = np.zeros((len(bases), len(residuals)), dtype=np.float32)
         np.put_along_axis(averaging, near, 1 / n_near, axis=1)
         drawn = rng.standard_normal(near.shape).astype(np.float32)
         drawn -= drawn.mean(axis=1, keepdims=True)
@@ -178,24 +160,22 @@ class Decoder:
         """Write full profiles for new deviations.
 
         A profile is the centre of its base sample's group, plus the deviation
-        along the components, plus part of the residual of its anchor (the real
-        sample of the group nearest to it along the components) and a normal
-        combination of the label's residuals, so genes keep their correlations.
-        It is mapped gene by gene onto the label's real distributions and then
-        sample by sample onto the sorted values of its anchor, zeros and ties
-        included.
+        along the components, plus part of the base's residual and a normal
+        combination of those near it, so genes keep their correlations. It is
+        mapped gene by gene onto the label's real distributions and then sample by
+        sample onto the sorted values of its base, zeros and ties included.
 
         Parameters
         ----------
         bases
-            Training sample that gives each new one its study and depth, shape (n,).
+            Training sample that each new one starts from: its study and depth, shape (n,).
         scores
             Standardised deviations, shape (n, n_components).
         reference
             From `references`.
         effects
             If given, an effect drawn anew is laid on each profile, which is then mapped
-            onto the sorted values of its anchor again.
+            onto the sorted values of its base again.
         rng
             Source of randomness.
 
@@ -204,14 +184,15 @@ class Decoder:
         ndarray
             Shape (n, n_genes), float32, >= 0.
         """
-        anchors, squares = self._choose_anchors(bases, scores)
+        moves = (scores - self.scores[bases]) * self.space.scales
+        squares = np.asarray((moves**2).sum(axis=1), dtype=np.float32)
         latent = np.asarray((scores * self.space.scales) @ self.space.components, dtype=np.float32)
         latent += self.groups.centres[self.groups.members[bases]]
-        latent += self._draw_residuals(anchors, squares, reference=reference, rng=rng)
+        latent += self._draw_residuals(bases, squares, reference=reference, rng=rng)
         matched = match_genes(latent, reference.values, n_workers=self.n_workers)
         # Genes tied at the reference's minimum are ordered by the latent value.
         matched += np.float32(1e-4) * latent
-        templates = self.samples.values[anchors]
+        templates = self.samples.values[bases]
         made = match_samples(matched, templates, n_workers=self.n_workers)
         if effects is None:
             return made

@@ -69,7 +69,7 @@ class GeneratorSettings:
     """
 
     n_components: int = 8
-    kept: float = 0.9
+    kept: float = 0.95
     n_hidden: int = 128
     n_steps: int = 400
     n_critic: int = 3
@@ -203,7 +203,7 @@ class Generator:
         kept = self.settings.kept
         mixed = kept * decoder.scores[bases].astype(np.float64)
         mixed += np.sqrt(1 - kept**2) * recolour(drawn, covariance)
-        return np.asarray(recolour(mixed, covariance), dtype=np.float32)
+        return np.asarray(mixed, dtype=np.float32)
 
 
 def require_samples(samples: TrainingSamples, label: str) -> NDArray[np.intp]:
