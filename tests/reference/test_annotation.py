@@ -206,3 +206,11 @@ def test_an_image_is_no_gtf(tmp_path):
 
     with pytest.raises(FileFormatError, match="is not a GTF"):
         read_annotation(path)
+
+
+def test_a_gene_whose_id_is_no_utf8_is_named(tmp_path):
+    path = tmp_path / "spoilt.gtf"
+    path.write_bytes(EXON.format(1, 3, "+", "Gx", "T").encode().replace(b"Gx", b"G\xae"))
+
+    with pytest.raises(FileFormatError, match=r"holds the name b'G\\xae', which is not UTF-8"):
+        read_annotation(path)

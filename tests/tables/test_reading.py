@@ -4,8 +4,11 @@ import gzip
 import warnings
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -294,3 +297,32 @@ def test_any_string_is_an_id_and_comes_back(tmp_path_factory, samples, genes, se
     assert table.samples.tolist() == samples
     assert table.genes.tolist() == genes
     np.testing.assert_array_equal(table.counts, counts.T)
+
+
+def test_h5ad_of_an_unknown_encoding_names_the_file(tmp_path):
+    path = tmp_path / "newer.h5ad"
+    anndata.AnnData(COUNTS.astype(np.float32)).write_h5ad(path)
+    with h5py.File(path, "r+") as file:
+        file["obs"].attrs["encoding-version"] = "9.0.0"
+
+    with pytest.raises(FileFormatError, match=r"newer\.h5ad is not .* written by a newer anndata"):
+        read_counts(path)
+
+
+def test_h5ad_whose_counts_have_more_genes_than_names_is_refused(tmp_path):
+    path = tmp_path / "wide.h5ad"
+    anndata.AnnData(sparse.csr_matrix(COUNTS.astype(np.float32))).write_h5ad(path)
+    with h5py.File(path, "r+") as file:
+        file["X"].attrs["shape"] = [3, 5]
+
+    with pytest.raises(FileFormatError, match=r"3 genes are named, the counts have shape \(3, 5\)"):
+        read_counts(path)
+
+
+def test_parquet_whose_notes_are_no_text_is_damaged(tmp_path):
+    path = tmp_path / "counts.parquet"
+    table = pa.table({"gene": ["TP53"], "S1": [3]})
+    pq.write_table(table.replace_schema_metadata({b"pandas": b"\xa9{"}), path)
+
+    with pytest.raises(DamagedFileError, match=r"counts\.parquet is a damaged Parquet file"):
+        read_counts(path)

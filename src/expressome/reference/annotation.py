@@ -120,6 +120,14 @@ class _Collector:
         for column, value in zip(self.columns, row, strict=True):
             column.append(value)
 
+    def decode(self, name: bytes) -> str:
+        """Give a name as text."""
+        try:
+            return name.decode()
+        except UnicodeDecodeError as error:
+            msg = f"{self.path} holds the name {name!r}, which is not UTF-8; fetch the file again"
+            raise FileFormatError(msg) from error
+
     def finish(self) -> Annotation:
         """Turn what was read into tables."""
         names = ("gene", "transcript", "chromosome", "start", "end")
@@ -131,12 +139,12 @@ class _Collector:
         )
         genes = pd.DataFrame(
             {
-                "symbol": [self.symbols[gene].decode() for gene in self.genes],
-                "biotype": [self.biotypes[gene].decode() for gene in self.genes],
+                "symbol": [self.decode(self.symbols[gene]) for gene in self.genes],
+                "biotype": [self.decode(self.biotypes[gene]) for gene in self.genes],
             },
-            index=pd.Index([strip_version(gene.decode()) for gene in self.genes], name="gene"),
+            index=pd.Index([strip_version(self.decode(gene)) for gene in self.genes], name="gene"),
         )
-        transcripts = pd.Index([strip_version(name.decode()) for name in self.transcripts])
+        transcripts = pd.Index([strip_version(self.decode(name)) for name in self.transcripts])
         return Annotation(self.path, genes, transcripts.rename("transcript"), exons)
 
 

@@ -66,13 +66,10 @@ def read_parquet_layout(path: Path) -> ParquetLayout:
     DamagedFileError
         If the file's footer cannot be read.
     """
-    try:
+    with _damage_named(path):
         schema = pq.ParquetFile(path).schema_arrow
-    except (pa.ArrowInvalid, OSError) as error:
-        msg = f"{path} is a damaged Parquet file ({error}); fetch or write it again"
-        raise DamagedFileError(msg) from error
-    names = tuple(schema.names)
-    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+        names = tuple(schema.names)
+        stored = (schema.pandas_metadata or {}).get("index_columns", [])
     index = [name for name in stored if isinstance(name, str) and name in names]
     gene_column = names.index(index[0]) if index else 0
     annotation = {
@@ -104,14 +101,23 @@ def parquet_blocks(path: Path, layout: ParquetLayout, columns: list[int]) -> Ite
         If a column cannot be read.
     """
     n_rows = max(1, _BLOCK_CELLS // max(1, len(layout.names)))
-    try:
+    with _damage_named(path):
         for batch in pq.ParquetFile(path).iter_batches(batch_size=n_rows):
             genes = [str(gene) for gene in batch.column(layout.gene_column).to_pylist()]
             values = np.empty((batch.num_rows, len(columns)))
             for i, c in enumerate(columns):
                 values[:, i] = batch.column(c).to_numpy(zero_copy_only=False)
             yield Block(genes, values)
-    except (pa.ArrowInvalid, OSError) as error:
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Say which Parquet file is damaged."""
+    try:
+        yield
+    except (pa.ArrowException, *_UNREADABLE) as error:
+        if isinstance(error, ExpressomeError):
+            raise
         msg = f"{path} is a damaged Parquet file ({error}); fetch or write it again"
         raise DamagedFileError(msg) from error
 
