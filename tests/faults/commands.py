@@ -111,7 +111,7 @@ COMMANDS = {
     ),
     "measure": Command("measure atlas.zarr", "atlas.zarr", digest_atlas, is_in_place=True),
     # How many settings are tried in a minute hangs on the load of the machine.
-    "train": Command("train atlas.zarr --out new --time-budget-s 0", "new", digest_arrays),
+    "train": Command("train atlas.zarr --time-budget-s 0 --out new", "new", digest_arrays),
     "predict": Command(
         "predict model compendium.h5 --out new.parquet", "new.parquet", digest_parquet
     ),
