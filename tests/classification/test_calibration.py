@@ -1,4 +1,4 @@
-"""Temperature, thresholds, error bound, outliers, linear scores, gene order."""
+"""Temperature, thresholds, error bound, linear scores, gene order."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,6 @@ from expressome.classification.calibration import (
 from expressome.classification.discriminant import fit_linear, share_evenly
 from expressome.classification.features import f_statistic, order_genes, rank_within_samples
 from expressome.classification.linear import LinearScores
-from expressome.classification.outliers import (
-    OutlierBound,
-    bound_distance,
-    fit_class_offsets,
-    fit_outlier_bound,
-)
 from expressome.classification.tuning import validation_pairs
 from expressome.errors import LabelWarning, ModelError, ShapeError
 
@@ -102,66 +96,6 @@ def test_promised_error_holds_on_average_over_studies(rng):
 
     assert np.mean(errors) <= 0.12 + 2 * np.std(errors) / np.sqrt(60)
     assert np.mean(answered) > 0.3
-
-
-def test_five_percent_of_unseen_studies_lie_beyond_the_bound(rng):
-    distances = rng.random(400)
-
-    bound = bound_distance(distances, np.arange(400))
-
-    assert (distances > bound).mean() == pytest.approx(0.05, abs=0.005)
-    assert bound_distance([], []) == np.inf
-
-
-def studies_of_three_classes(rng, n_studies=12, n_each=5, n_genes=60):
-    """Draw classes with ten markers each, seen by studies that shift all genes."""
-    study = np.repeat(np.arange(n_studies), n_each)
-    classes = study % 3
-    values = rng.normal(0, 0.3, size=(len(study), n_genes))
-    values += rng.normal(0, 0.7, size=(n_studies, n_genes))[study]
-    for k in range(3):
-        values[classes == k, 10 * k : 10 * k + 10] += 4
-    return values.astype(np.float32), classes, study.astype(str).astype(object)
-
-
-def test_a_class_left_out_of_training_is_farther_than_unseen_studies_of_known_ones(rng):
-    values, classes, studies = studies_of_three_classes(rng)
-    is_known = classes < 2
-    near = fit_outlier_bound(values[is_known], classes[is_known], studies[is_known], n_classes=2)
-    others, their_classes, _ = studies_of_three_classes(rng)
-
-    distance = near.distance(others)
-
-    assert distance[their_classes < 2].max() < distance[their_classes == 2].min()
-
-
-def test_the_usual_distance_of_a_class_is_taken_off_without_the_study_itself(rng):
-    nearest, studies = np.repeat([0, 1], 40), np.repeat(np.arange(20), 4)
-    energies = rng.normal(0, 1, 80) + 10 * nearest
-
-    found = fit_class_offsets(energies, nearest, studies, n_classes=3)
-
-    assert found.offsets[1] - found.offsets[0] == pytest.approx(10 * 10 / 14, abs=0.5)
-    assert found.offsets[2] == 0
-    moved = energies.copy()
-    moved[studies == 19] += 100
-    again = fit_class_offsets(moved, nearest, studies, n_classes=3)
-    change = (again.adjusted - found.adjusted)[studies == 19]
-    np.testing.assert_allclose(change, 100, atol=1e-9)
-
-
-def test_outliers_survive_the_round_trip(rng):
-    values, classes, studies = studies_of_three_classes(rng)
-    found = fit_outlier_bound(values, classes, studies, n_classes=3)
-
-    again = OutlierBound.from_parts(found.to_parts())
-
-    np.testing.assert_array_equal(again.distance(values), found.distance(values))
-    parts = found.to_parts()
-    with pytest.raises(ModelError, match="lacks bound"):
-        OutlierBound.from_parts({k: v for k, v in parts.items() if k != "bound"})
-    with pytest.raises(ModelError, match="has 2 offsets for 3 classes"):
-        OutlierBound.from_parts(parts | {"offsets": parts["offsets"][:2]})
 
 
 def test_linear_scores_equal_weighted_ridge_of_scikit_learn(rng):

@@ -1,29 +1,85 @@
 """Recognise samples unlike anything in training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from expressome.classification.calibration import study_weights
-from expressome.classification.classifier import Settings, pose_linear_half, solve_linear_half
-from expressome.classification.linear import LinearScores
+from expressome.classification.resemblance import Likeness, Resemblance
+from expressome.classification.stored_parts import StoredParts, require_parts
+from expressome.classification.usual_distances import fit_class_offsets
 from expressome.errors import ModelError
 
 __all__ = [
-    "FALSE_FLAGS",
+    "LearnedRule",
     "OutlierBound",
-    "bound_distance",
-    "fit_class_offsets",
-    "fit_outlier_bound",
+    "OutlierRule",
+    "fit_outlier_rule",
+    "no_rule",
 ]
 
-# Share of samples of unseen studies that may be flagged although their label is known.
-FALSE_FLAGS = 0.05
-# A class's own distance counts as much as the common one when this many unseen studies tell it.
-_PRIOR_STUDIES = 4
+# With fewer, nothing can be learned from hiding labels: likeness alone decides.
+_MIN_STUDIES = 4
+_MIN_LABELS = 3
+# Studies are set aside in so many parts to see how the rule does on unseen ones.
+_N_PARTS = 5
+# Inverse strength of the rule's ridge penalty, per study.
+_FREEDOM = 10.0
+# Place of the adjusted likeness among the measures.
+_LIKENESS, _N_MEASURES = 2, 7
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierRule(StoredParts):
+    """How measures of likeness become one distance.
+
+    Attributes
+    ----------
+    similarity_offsets
+        How much less than usual samples of unseen studies resemble each class, shape
+        (n_classes,).
+    distance_offsets
+        How much farther than usual, on a logarithmic scale, they lie from each class,
+        shape (n_classes,).
+    weights
+        Of each measure, shape (7,): least likeness, lead over the second class, both
+        less what is usual (likeness, distance), distance, length along and beside the
+        directions of study effects.
+    intercept
+        Added to the weighted sum.
+    bound
+        Distance beyond which a sample is unlike training; infinite where
+        nothing was there to set it.
+    """
+
+    similarity_offsets: NDArray[np.float64]
+    distance_offsets: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    intercept: float = 0.0
+    bound: float = np.inf
+
+    def judge(self, likeness: Likeness) -> NDArray[np.float64]:
+        """Compute how unlike training samples are.
+
+        Parameters
+        ----------
+        likeness
+            With at least one class that is not hidden per sample.
+
+        Returns
+        -------
+        ndarray
+            Log odds of a label that training lacks, for even numbers of known and
+            unknown samples; shape (n_samples,).
+        """
+        nearest = _Nearest.find(likeness)
+        measures = nearest.measure(
+            self.similarity_offsets[nearest.most_similar], self.distance_offsets[nearest.closest]
+        )
+        return np.asarray(measures @ self.weights + self.intercept, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +88,27 @@ class OutlierBound:
 
     Attributes
     ----------
-    linear
-        Linear scores of the classes, with their own fixed penalty.
-    offsets
-        How much farther than usual samples of unseen studies lie from each class,
-        shape (n_classes,).
-    bound
-        Distance beyond which a sample is unlike training; infinite where
-        nothing was there to set it.
+    space
+        Classes, and the spread that means nothing.
+    rule
+        From likeness to distance, learned on unseen studies.
     """
 
-    linear: LinearScores
-    offsets: NDArray[np.float64]
-    bound: float = np.inf
+    space: Resemblance
+    rule: OutlierRule
 
     @property
     def n_genes(self) -> int:
         """Genes that the values must have."""
-        return len(self.linear.centre)
+        return len(self.space.centre)
 
-    def measure(
-        self, values: NDArray[np.floating]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Compute minus the log-sum of the exponential scores, and the nearest class.
-
-        Parameters
-        ----------
-        values
-            Shape (n_samples, n_genes), no NaN.
-
-        Returns
-        -------
-        ndarray
-            The energy, shape (n_samples,): low where a class has a high score.
-        ndarray
-            Class of the highest score, shape (n_samples,).
-        """
-        logits = self.linear.to_logits(values)
-        highest = logits.max(axis=1)
-        summed = np.exp(logits - highest[:, None]).sum(axis=1)
-        return -(highest + np.log(summed)), logits.argmax(axis=1)
+    @property
+    def bound(self) -> float:
+        """Distance beyond which a sample is unlike training."""
+        return self.rule.bound
 
     def distance(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Compute the energy, less what is usual for the nearest class.
+        """Compute how unlike training samples are.
 
         Parameters
         ----------
@@ -86,13 +120,11 @@ class OutlierBound:
         ndarray
             Shape (n_samples,); the larger, the less like training.
         """
-        energy, nearest = self.measure(values)
-        return np.asarray(energy - self.offsets[nearest], dtype=np.float64)
+        return self.rule.judge(self.space.compare(values))
 
     def to_parts(self) -> dict[str, NDArray[Any]]:
         """Give plain arrays that `from_parts` reads back."""
-        own = {"offsets": self.offsets, "bound": np.asarray(self.bound)}
-        return self.linear.to_parts() | own
+        return self.space.to_parts() | self.rule.to_parts()
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, NDArray[Any]]) -> "OutlierBound":
@@ -113,164 +145,197 @@ class OutlierBound:
         ModelError
             If an array is absent or of another shape.
         """
-        missing = [name for name in ("offsets", "bound") if name not in parts]
-        if missing:
-            msg = f"the outlier bound lacks {', '.join(missing)}; train the model again"
+        found = require_parts(OutlierRule, parts, "the outlier rule")
+        space = Resemblance.from_parts(parts)
+        n_classes = len(space.n_studies)
+        n_offsets = {len(found["similarity_offsets"]), len(found["distance_offsets"])}
+        if n_offsets != {n_classes} or len(found["weights"]) != _N_MEASURES:
+            msg = (
+                f"the outlier rule has {sorted(n_offsets)} offsets for {n_classes} classes and "
+                f"{len(found['weights'])} of {_N_MEASURES} weights; train the model again"
+            )
             raise ModelError(msg)
-        linear = LinearScores.from_parts(parts)
-        if parts["offsets"].shape != linear.intercepts.shape:
-            n_classes = len(linear.intercepts)
-            msg = f"the outlier bound has {len(parts['offsets'])} offsets for {n_classes} classes"
-            raise ModelError(msg)
-        return cls(linear, parts["offsets"], float(parts["bound"]))
-
-
-def bound_distance(
-    distances: ArrayLike, studies: ArrayLike, *, false_flags: float = FALSE_FLAGS
-) -> float:
-    """Find the distance that all but a given share of samples of unseen studies stay within.
-
-    Parameters
-    ----------
-    distances
-        Of samples whose study the fit had not seen, shape (n_samples,).
-    studies
-        Study of each; every study counts the same.
-    false_flags
-        Share that may lie beyond.
-
-    Returns
-    -------
-    float
-        Infinite without samples.
-
-    Examples
-    --------
-    >>> bound_distance([0.1, 0.2, 0.9], ["a", "a", "b"])
-    0.9
-    """
-    far = np.asarray(distances, dtype=np.float64)
-    if far.size == 0:
-        return float(np.inf)
-    order = np.argsort(far)
-    reached = np.cumsum(study_weights(studies)[order])
-    position = min(int(np.searchsorted(reached, 1 - false_flags)), len(far) - 1)
-    return float(far[order[position]])
+        numbers = {name: float(found[name]) for name in ("intercept", "bound")}
+        return cls(space, OutlierRule(**{**found, **numbers}))
 
 
 @dataclass(frozen=True, slots=True)
-class ClassOffsets:
-    """What distance is usual for each class.
+class _Nearest:
+    """What single samples share with the class nearest to each."""
+
+    most_similar: NDArray[np.int64]
+    closest: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+    lead: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+
+    @classmethod
+    def find(cls, likeness: Likeness) -> "_Nearest":
+        """Find the most similar and the closest class of each sample."""
+        similarity, distance = likeness.similarity, likeness.distance
+        rows = np.arange(len(similarity))
+        most_similar, closest = similarity.argmax(axis=1), distance.argmin(axis=1)
+        highest = similarity[rows, most_similar]
+        others = similarity.copy()
+        others[rows, most_similar] = -np.inf
+        second = others.max(axis=1)
+        lengths = np.stack([likeness.along, likeness.beside], axis=1)
+        return cls(
+            most_similar,
+            closest,
+            highest,
+            # A single class leads over nothing.
+            np.where(np.isfinite(second), highest - second, 0.0),
+            np.log(np.maximum(distance[rows, closest], 1e-12)),
+            np.log(np.maximum(lengths, 1e-12)),
+        )
+
+    def measure(
+        self, similarity_offsets: NDArray[np.float64], distance_offsets: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """List the measures of each sample, less its own offsets where they have any."""
+        columns = [
+            -self.similarity,
+            self.lead,
+            -self.similarity - similarity_offsets,
+            self.distance - distance_offsets,
+            self.distance,
+        ]
+        return np.column_stack([*columns, self.lengths])
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedRule:
+    """A rule, and how far samples of known labels lie by rules that had not seen them.
 
     Attributes
     ----------
-    offsets
-        To subtract, shape (n_classes,); 0 for a class no sample came near.
-    adjusted
-        The given distances less the offset that the other studies tell, shape
-        (n_samples,).
+    rule
+        Without a bound yet.
+    distances
+        Of samples of unseen studies and known labels, each judged by a rule learned
+        without its study, shape (n_samples,).
+    n_hidden
+        Labels that were hidden in turn to learn the rule; 0 where likeness alone decides.
     """
 
-    offsets: NDArray[np.float64]
-    adjusted: NDArray[np.float64] = field(repr=False)
+    rule: OutlierRule
+    distances: NDArray[np.float64]
+    n_hidden: int
 
 
-def fit_class_offsets(
-    energies: NDArray[np.float64],
-    nearest: NDArray[np.integer],
-    studies: ArrayLike,
-    *,
-    n_classes: int,
-) -> ClassOffsets:
-    """Learn how far samples of unseen studies usually lie from each class.
-
-    Cell lines lie near their class in every study, tissues of many kinds far: one
-    bound for all would flag the latter and miss what resembles the former. The
-    offset of a class is the sum over its studies of (mean - median of all), over
-    their number plus 4, so that a class of few studies keeps the common bound.
+def no_rule(n_classes: int) -> OutlierRule:
+    """Give the rule that flags nothing, for where nothing can be learned.
 
     Parameters
     ----------
-    energies
-        From `OutlierBound.measure`, of samples of unseen studies, shape (n_samples,).
-    nearest
-        Nearest class of each, shape (n_samples,).
-    studies
-        Study of each, shape (n_samples,).
     n_classes
-        Number of classes.
+        Classes of the model.
 
     Returns
     -------
-    ClassOffsets
-        Offsets, and distances from which a bound may be taken: each adjusted by
-        the other studies alone.
+    OutlierRule
+        With an infinite bound.
 
     Examples
     --------
-    >>> found = fit_class_offsets(
-    ...     np.array([0.0, 0.0, 6.0, 6.0]), np.array([0, 0, 1, 1]), list("abcd"), n_classes=2
-    ... )
-    >>> found.offsets.tolist(), found.adjusted.round(1).tolist()
-    ([-1.0, 1.0], [0.6, 0.6, 5.4, 5.4])
+    >>> float(no_rule(2).bound)
+    inf
     """
-    if len(energies) == 0:
-        return ClassOffsets(np.zeros(n_classes), energies)
-    _, study = np.unique(np.asarray(studies, dtype=str), return_inverse=True)
-    n_studies = int(study.max()) + 1
-    cells, cell, sizes = np.unique(
-        np.asarray(nearest, np.int64) * n_studies + study, return_inverse=True, return_counts=True
-    )
-    excess = np.bincount(cell, energies) / sizes - np.median(energies)
-    owner = cells // n_studies
-    total = np.bincount(owner, excess, minlength=n_classes)
-    number = np.bincount(owner, minlength=n_classes)
-    others = (total[owner] - excess) / (number[owner] - 1 + _PRIOR_STUDIES)
-    return ClassOffsets(total / (number + _PRIOR_STUDIES), energies - others[cell])
+    none = np.zeros(n_classes)
+    return OutlierRule(none, none, np.zeros(_N_MEASURES))
 
 
-def fit_outlier_bound(
-    values: NDArray[np.float32],
-    classes: NDArray[np.int64],
+def fit_outlier_rule(
+    likeness: Likeness,
     studies: NDArray[np.object_],
     *,
-    n_classes: int,
-    known: Any = None,  # noqa: ANN401 - what `EffectFunctions.learn` gives
-) -> OutlierBound:
-    """Fit the scores that distances come from; offsets and bound need unseen studies.
+    hidden: NDArray[np.bool_],
+    labels: NDArray[np.integer],
+    rng: np.random.Generator,
+) -> LearnedRule:
+    """Learn to tell known labels from unknown ones by hiding each label in turn.
+
+    Every sample of an unseen study is judged twice: as it is, and as if training had
+    not known its label. Logistic regression on seven measures tells the two apart.
 
     Parameters
     ----------
-    values
-        Prepared training samples, shape (n_samples, n_genes), no NaN.
-    classes
-        Class of each sample, shape (n_samples,).
+    likeness
+        Of samples of studies left out of the space, whose label the space knows.
     studies
-        Study of each sample, shape (n_samples,).
-    n_classes
-        Number of classes, of which some may have no sample.
-    known
-        Study effects with ``differences``, which the scores discount: a new study
-        must not be taken for a new tissue. None for none.
+        Study of each, shape (n_samples,).
+    hidden
+        Classes that go where the sample's label goes, shape (n_samples, n_classes).
+    labels
+        Label of each sample, shape (n_samples,); every label counts the same among
+        the unknown, every study among the known.
+    rng
+        Sets studies aside.
 
     Returns
     -------
-    OutlierBound
-        With offsets of 0 and an infinite bound.
+    LearnedRule
+        Where fewer than 4 studies or 3 labels are there, the adjusted likeness alone.
 
     References
     ----------
-    Liu et al. 2020, arXiv:2010.03759 (the energy score; here of linear scores, and
-    relative to what is usual for the nearest class).
-
-    Examples
-    --------
-    >>> values = np.array([[0, 9, 0], [0, 8, 0], [9, 0, 0], [8, 0, 0]], np.float32)
-    >>> studies = np.array(["a", "b", "a", "b"], object)
-    >>> near = fit_outlier_bound(values, np.array([0, 0, 1, 1]), studies, n_classes=2)
-    >>> known, new = near.distance(np.array([[0, 8.5, 0], [4.2, 4.2, 0]]))
-    >>> bool(known < new)
-    True
+    Hendrycks et al. 2019, arXiv:1812.04606 (learning from other unknown samples).
     """
-    problem = pose_linear_half(values, classes, studies, n_classes=n_classes, known=known)
-    return OutlierBound(solve_linear_half(problem, Settings()), np.zeros(n_classes))
+    n_classes = likeness.similarity.shape[1]
+    near = _Nearest.find(likeness)
+    similar = fit_class_offsets(-near.similarity, near.most_similar, studies, n_classes=n_classes)
+    close = fit_class_offsets(near.distance, near.closest, studies, n_classes=n_classes)
+    plain = np.zeros(_N_MEASURES)
+    plain[_LIKENESS] = 1.0
+    rule = OutlierRule(similar.offsets, close.offsets, plain)
+    # Each known sample's offsets come from the other studies alone.
+    known = near.measure(-near.similarity - similar.adjusted, near.distance - close.adjusted)
+    can_hide: NDArray[np.bool_] = np.asarray(
+        (~hidden & np.isfinite(likeness.similarity)).any(axis=1)
+    )
+    names, study = np.unique(studies.astype(str), return_inverse=True)
+    n_labels = len(np.unique(labels[can_hide]))
+    if len(names) < _MIN_STUDIES or n_labels < _MIN_LABELS:
+        return LearnedRule(rule, known @ plain, 0)
+    far = _Nearest.find(likeness.take(can_hide).hide(hidden[can_hide]))
+    unknown = far.measure(similar.offsets[far.most_similar], close.offsets[far.closest])
+    part = (rng.permutation(len(names)) % _N_PARTS)[study]
+    distances = np.empty(len(known))
+    for k in range(_N_PARTS):
+        kept = part != k
+        if not (kept & can_hide).any():
+            # All that can be hidden stands in one part: then no rule can do without it.
+            kept = np.ones(len(part), bool)
+        weights, intercept = _separate(
+            known[kept],
+            unknown[kept[can_hide]],
+            studies=studies[kept],
+            labels=labels[kept & can_hide],
+        )
+        is_held = part == k
+        distances[is_held] = known[is_held] @ weights + intercept
+    weights, intercept = _separate(known, unknown, studies=studies, labels=labels[can_hide])
+    return LearnedRule(replace(rule, weights=weights, intercept=intercept), distances, n_labels)
+
+
+def _separate(
+    known: NDArray[np.float64],
+    unknown: NDArray[np.float64],
+    *,
+    studies: NDArray[np.object_],
+    labels: NDArray[np.integer],
+) -> tuple[NDArray[np.float64], float]:
+    """Fit weights and intercept that tell unknown samples from known ones."""
+    from sklearn.linear_model import LogisticRegression
+
+    measures = np.concatenate([known, unknown])
+    shares = np.concatenate([study_weights(studies), study_weights(labels)])
+    centre = np.average(measures, axis=0, weights=shares)
+    scale = np.sqrt(np.average((measures - centre) ** 2, axis=0, weights=shares)) + 1e-9
+    n_studies = len(np.unique(studies.astype(str)))
+    model = LogisticRegression(C=_FREEDOM * n_studies, max_iter=1000)
+    model.fit((measures - centre) / scale, np.arange(len(measures)) >= len(known), shares)
+    weights = model.coef_[0] / scale
+    return weights, float(model.intercept_[0] - weights @ centre)

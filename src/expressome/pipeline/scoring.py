@@ -28,16 +28,11 @@ from expressome.classification.importance import (
 from expressome.classification.label_maps import LabelMaps, choose_calibration
 from expressome.classification.label_sets import LabelSets, fit_label_sets, specific_labels
 from expressome.classification.model import choose_labels
-from expressome.classification.outliers import (
-    FALSE_FLAGS,
-    OutlierBound,
-    bound_distance,
-    fit_class_offsets,
-    fit_outlier_bound,
-)
-from expressome.classification.tuning import FitOptions, Samples, training_medians
-from expressome.errors import LabelWarning, StudyWarning, first_few
+from expressome.classification.outliers import OutlierBound, OutlierRule, no_rule
+from expressome.classification.tuning import FitOptions, Samples
+from expressome.errors import LabelWarning, first_few
 from expressome.pipeline.baseline_scoring import score_plain_methods
+from expressome.pipeline.outlier_fitting import fit_outliers, learn_rule
 
 __all__ = ["Calibrated", "calibrate", "score_test"]
 
@@ -58,11 +53,9 @@ class Calibrated:
         Per label.
     lowest_confidence
         Below it a sample is unknown.
-    farthest
-        Distance that nearly all samples of unseen studies stay within, so that with
-        those below all thresholds 5% of them are flagged.
-    offsets
-        Distance that is usual for each label set.
+    rule
+        Tells samples unlike training, so that with those below all thresholds 5% of
+        the samples of unseen studies are flagged.
     scores
         As `score_answers` gives them, of the calibration samples; None without.
     label_maps
@@ -78,8 +71,7 @@ class Calibrated:
     temperature: float
     thresholds: NDArray[np.float64]
     lowest_confidence: float
-    farthest: float
-    offsets: NDArray[np.float64]
+    rule: OutlierRule
     scores: dict[str, Any] | None
     label_maps: LabelMaps | None = None
     choice: dict[str, Any] = field(default_factory=dict)
@@ -94,24 +86,7 @@ class Calibrated:
         self, samples: Samples, settings: Settings, options: FitOptions
     ) -> OutlierBound:
         """Measure where the classes of these samples lie, with the calibrated bound."""
-        found = _class_scores(samples, settings, options)
-        return replace(found, offsets=self.offsets, bound=self.farthest)
-
-
-def _class_scores(samples: Samples, settings: Settings, options: FitOptions) -> OutlierBound:
-    """Fit the scores that tell how much a sample resembles the classes."""
-    chosen = samples.values[:, : settings.n_genes]
-    values = prepare_values(
-        chosen, training_medians(chosen, use_ranks=settings.use_ranks), use_ranks=settings.use_ranks
-    )
-    label_sets, classes = fit_label_sets(samples.labels)
-    known = None
-    if options.effects is not None and settings.study_effects:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", StudyWarning)
-            known = options.effects.learn(values, samples.labels, samples.studies)
-    n_sets = len(label_sets.sets)
-    return fit_outlier_bound(values, classes, samples.studies, n_classes=n_sets, known=known)
+        return fit_outliers(samples, self.rule, settings=settings, options=options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +95,6 @@ class _Unseen:
 
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float64]
-    energies: NDArray[np.float64]
-    nearest: NDArray[np.int64]
     importance: Importance | None
     fitted: tuple[Classifier, NDArray[np.float32]] | None
 
@@ -135,7 +108,7 @@ def _predict_unseen(
     label_sets: LabelSets,
 ) -> _Unseen:
     """Fit on each pair's training samples and answer its held-out samples."""
-    rows, probabilities, energies, nearest, importance = [], [], [], [], []
+    rows, probabilities, importance = [], [], []
     rng = np.random.default_rng([options.seed, 6])
     number = {tuple(np.flatnonzero(held)): c for c, held in enumerate(label_sets.sets)}
     for train, held in pairs:
@@ -151,11 +124,8 @@ def _predict_unseen(
         for c, target in enumerate(targets):
             if target >= 0:
                 aligned[:, target] += own[:, c]
-        energy, own_nearest = _class_scores(part, settings, options).measure(values)
         rows.append(held)
         probabilities.append(aligned / np.maximum(aligned.sum(axis=1, keepdims=True), 1e-12))
-        energies.append(energy)
-        nearest.append(np.maximum(np.asarray(targets)[own_nearest], 0))
         importance.append(
             measure_importance(
                 classifier, values, samples.labels[held], studies=samples.studies[held], rng=rng
@@ -164,8 +134,6 @@ def _predict_unseen(
     return _Unseen(
         np.concatenate(rows),
         np.concatenate(probabilities),
-        np.concatenate(energies),
-        np.concatenate(nearest),
         merge_importance(importance),
         (classifier, medians) if len(pairs) == 1 else None,
     )
@@ -211,7 +179,7 @@ def calibrate(
         )
         warnings.warn(msg, LabelWarning, stacklevel=3)
         n_sets, n_labels = label_sets.sets.shape
-        return Calibrated(1.0, np.full(n_labels, 0.5), 0.0, np.inf, np.zeros(n_sets), None)
+        return Calibrated(1.0, np.full(n_labels, 0.5), 0.0, no_rule(n_sets), None)
     if max_error is not None and len(pairs) == 1:
         # What can be promised grows with the number of studies: leave each out once.
         pairs = fold_pairs(
@@ -246,18 +214,16 @@ def calibrate(
         )
         bound = found_bound.bound
         choice = choice | {"error_bound": asdict(found_bound)}
-    found = fit_class_offsets(
-        unseen.energies[is_learned],
-        unseen.nearest[is_learned],
-        studies[is_learned],
-        n_classes=len(label_sets.sets),
-    )
     is_silent = ~choose_labels(by_label[is_learned], thresholds, tree.parents).any(axis=1)
-    # Both flags together may be wrong in 5%, but distance always has half of that.
-    allowed = FALSE_FLAGS - float(study_weights(studies[is_learned])[is_silent].sum())
-    farthest = bound_distance(
-        found.adjusted, studies[is_learned], false_flags=max(FALSE_FLAGS / 2, allowed)
+    rule, n_hidden = learn_rule(
+        samples,
+        np.unique(np.concatenate([np.concatenate(pair) for pair in pairs])),
+        settings=settings,
+        options=options,
+        tree=tree,
+        silent_share=float(study_weights(studies[is_learned])[is_silent].sum()),
     )
+    choice = choice | {"n_labels_hidden_for_unknown": n_hidden}
     scores = score_answers(
         labels,
         Origins(studies),
@@ -271,8 +237,7 @@ def calibrate(
         temperature,
         thresholds,
         bound,
-        farthest,
-        found.offsets,
+        rule,
         scores,
         label_maps=label_maps,
         choice=choice,

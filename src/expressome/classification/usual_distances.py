@@ -1,0 +1,119 @@
+"""What distance from the nearest class is usual for samples of unseen studies."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from expressome.classification.calibration import study_weights
+
+__all__ = ["FALSE_FLAGS", "ClassOffsets", "bound_distance", "fit_class_offsets"]
+
+# Share of samples of unseen studies that may be flagged although their label is known.
+FALSE_FLAGS = 0.05
+# A class's own distance counts as much as the common one when this many unseen studies tell it.
+_PRIOR_STUDIES = 4
+
+
+def bound_distance(
+    distances: ArrayLike, studies: ArrayLike, *, false_flags: float = FALSE_FLAGS
+) -> float:
+    """Find the distance that all but a given share of samples of unseen studies stay within.
+
+    Parameters
+    ----------
+    distances
+        Of samples whose study the fit had not seen, shape (n_samples,).
+    studies
+        Study of each; every study counts the same.
+    false_flags
+        Share that may lie beyond.
+
+    Returns
+    -------
+    float
+        Infinite without samples.
+
+    Examples
+    --------
+    >>> bound_distance([0.1, 0.2, 0.9], ["a", "a", "b"])
+    0.9
+    """
+    far = np.asarray(distances, dtype=np.float64)
+    if far.size == 0:
+        return float(np.inf)
+    order = np.argsort(far)
+    reached = np.cumsum(study_weights(studies)[order])
+    position = min(int(np.searchsorted(reached, 1 - false_flags)), len(far) - 1)
+    return float(far[order[position]])
+
+
+@dataclass(frozen=True, slots=True)
+class ClassOffsets:
+    """What distance is usual for each class.
+
+    Attributes
+    ----------
+    offsets
+        To subtract, shape (n_classes,); 0 for a class no sample came near.
+    adjusted
+        The given distances less the offset that the other studies tell, shape
+        (n_samples,).
+    """
+
+    offsets: NDArray[np.float64]
+    adjusted: NDArray[np.float64] = field(repr=False)
+
+
+def fit_class_offsets(
+    distances: NDArray[np.float64],
+    nearest: NDArray[np.integer],
+    studies: ArrayLike,
+    *,
+    n_classes: int,
+) -> ClassOffsets:
+    """Learn how far samples of unseen studies usually lie from each class.
+
+    Cell lines lie near their class in every study, tissues of many kinds far: one
+    bound for all would flag the latter and miss what resembles the former. The
+    offset of a class is the sum over its studies of (mean - median of all), over
+    their number plus 4, so that a class of few studies keeps the common bound.
+
+    Parameters
+    ----------
+    distances
+        From the nearest class, of samples of unseen studies, shape (n_samples,).
+    nearest
+        Nearest class of each, shape (n_samples,).
+    studies
+        Study of each, shape (n_samples,).
+    n_classes
+        Number of classes.
+
+    Returns
+    -------
+    ClassOffsets
+        Offsets, and distances from which a bound may be taken: each adjusted by
+        the other studies alone.
+
+    Examples
+    --------
+    >>> found = fit_class_offsets(
+    ...     np.array([0.0, 0.0, 6.0, 6.0]), np.array([0, 0, 1, 1]), list("abcd"), n_classes=2
+    ... )
+    >>> found.offsets.tolist(), found.adjusted.round(1).tolist()
+    ([-1.0, 1.0], [0.6, 0.6, 5.4, 5.4])
+    """
+    if len(distances) == 0:
+        return ClassOffsets(np.zeros(n_classes), distances)
+    _, study = np.unique(np.asarray(studies, dtype=str), return_inverse=True)
+    n_studies = int(study.max()) + 1
+    cells, cell, sizes = np.unique(
+        np.asarray(nearest, np.int64) * n_studies + study, return_inverse=True, return_counts=True
+    )
+    excess = np.bincount(cell, distances) / sizes - np.median(distances)
+    owner = cells // n_studies
+    total = np.bincount(owner, excess, minlength=n_classes)
+    number = np.bincount(owner, minlength=n_classes)
+    others = (total[owner] - excess) / (number[owner] - 1 + _PRIOR_STUDIES)
+    return ClassOffsets(total / (number + _PRIOR_STUDIES), distances - others[cell])
