@@ -24,7 +24,8 @@ def make_newer(folder):
     counts[:20] += 1
     samples = pd.DataFrame({"series": older.samples["series"].iloc[40:]})
     fresh = pd.DataFrame(
-        {"series": [f"GSE9{i // 4}" for i in range(48)]}, index=[f"GSM9{i}" for i in range(48)]
+        {"series": [f"GSE9{i // 4}" for i in range(48)]},
+        index=[f"GSM{5000 + i}" for i in range(48)],
     )
     make_archs4(
         folder / "newer.h5",
