@@ -217,7 +217,7 @@ def measure_crowd(port, names, *, n_users, seconds, pause_s):
                 user = User(port)
                 continue
             (waits if status == 200 else errors).append(1000 * taken)
-            time.sleep(rng.exponential(pause_s))
+            time.sleep(min(rng.exponential(pause_s), max(0, end - time.perf_counter())))
 
     users = [threading.Thread(target=behave, args=(number,)) for number in range(n_users)]
     for user in users:

@@ -2,6 +2,7 @@
 import { ask, baseLayout, colours, count, figure, h, plain, plural, sampleUrl, table } from "./parts.js";
 
 export const MAP_HEIGHT = 620, SMALL_HEIGHT = 420;
+const N_NAMED = 3;
 const OTHER = new Set(["other", "no label"]);
 
 function categoryColour(picture, k) {
@@ -67,8 +68,9 @@ export function mapPlot(picture, { marks = [], height = MAP_HEIGHT } = {}) {
   if (marks.length) {
     data.push({
       type: "scatter", mode: "markers+text", name: "marked", x: marks.map((one) => one.place[0]), y: marks.map((one) => one.place[1]),
-      text: marks.length > 12 ? undefined : marks.map((one) => plain(one.name)), textposition: "top center",
-      marker: { symbol: "x", size: 14, color: colours.categories[4], line: { width: 2, color: "#ffffff" } },
+      // Names of many would lie on one another: then the chosen one's alone is written.
+      text: marks.map((one) => marks.length <= N_NAMED || one.isChosen ? plain(one.name) : ""), textposition: "top center",
+      marker: { symbol: "x", size: marks.map((one) => one.isChosen ? 18 : 13), color: colours.categories[4], line: { width: 2, color: "#ffffff" } },
       hovertext: marks.map((one) => plain(one.name)), hoverinfo: "text", textfont: { size: 13 },
     });
   }

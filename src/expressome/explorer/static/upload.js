@@ -45,8 +45,8 @@ export async function showUpload({ facts, remember, go }) {
 
 export async function showAnswer({ parts, recall, query, facts }) {
   const answer = recall(parts[0]) ?? await ask(`/api/uploads/${encodeURIComponent(parts[0])}`);
-  const marks = answer.samples.filter((one) => one.place).map((one) => ({ name: one.sample, place: one.place }));
   const chosen = answer.samples.find((one) => one.sample === query.get("sample")) ?? answer.samples[0];
+  const marks = answer.samples.filter((one) => one.place).map((one) => ({ name: one.sample, place: one.place, isChosen: one === chosen }));
   const own = (one) => `?${new URLSearchParams({ sample: one.sample })}`;
   const columns = [
     { title: "sample", value: (one) => one.sample, link: own },
@@ -57,7 +57,7 @@ export async function showAnswer({ parts, recall, query, facts }) {
       { title: "reason", value: (one) => one.prediction.reason },
     ] : []),
     { title: "nearest sample", value: (one) => one.nearest[0]?.sample, link: (one) => one.nearest[0] && sampleUrl(one.nearest[0].sample) },
-    { title: "its labels", value: (one) => one.nearest[0]?.labels.join(", ") },
+    { title: "its labels", value: (one) => one.nearest[0] && (one.nearest[0].labels.join(", ") || "none") },
   ];
   const missing = answer.n_model_genes ? `${count(answer.n_missing_genes)} of the model's ${count(answer.n_model_genes)} genes are missing. ` : "";
   return {
@@ -70,7 +70,7 @@ export async function showAnswer({ parts, recall, query, facts }) {
       answer.notes.map((note) => h("p", { class: "remark" }, note)),
       h("section", { class: "part", "aria-label": "Answers" }, table("answers", "Samples of the table", columns, answer.samples)),
       chosen ? h("section", { class: "part" }, h("h2", {}, chosen.sample), h("div", { class: "columns" },
-        h("div", { class: "stack" }, marks.length ? await smallMap(marks, "Crosses are the samples of the table.") : null),
+        h("div", { class: "stack" }, marks.length ? await smallMap(marks, "Crosses are the samples of the table, the large one the chosen sample; choose another in the table above.") : null),
         h("div", { class: "stack" }, answerCard(chosen.prediction, { level: "h3" }),
           sampleTable("near", `Nearest to ${chosen.sample}`, chosen.nearest, [distanceColumn])))) : null,
     ],
