@@ -70,7 +70,7 @@ export function mapPlot(picture, { marks = [], height = MAP_HEIGHT } = {}) {
       type: "scatter", mode: "markers+text", name: "marked", x: marks.map((one) => one.place[0]), y: marks.map((one) => one.place[1]),
       // Names of many would lie on one another: then the chosen one's alone is written.
       text: marks.map((one) => marks.length <= N_NAMED || one.isChosen ? plain(one.name) : ""), textposition: "top center",
-      marker: { symbol: "x", size: marks.map((one) => one.isChosen ? 18 : 13), color: colours.categories[4], line: { width: 2, color: "#ffffff" } },
+      marker: { symbol: "x", size: marks.map((one) => one.isChosen ? 18 : 13), color: colours.text, opacity: 1, line: { width: 2, color: "#ffffff" } },
       hovertext: marks.map((one) => plain(one.name)), hoverinfo: "text", textfont: { size: 13 },
     });
   }
