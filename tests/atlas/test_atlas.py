@@ -174,6 +174,18 @@ def test_gene_blocks_cover_the_genes_in_order(path):
     np.testing.assert_array_equal(np.hstack([values for _, values in parts]), make_values())
 
 
+@pytest.mark.parametrize("gene", [0, 127, N_GENES - 1])
+def test_one_gene_of_samples_that_follow_each_other(path, gene):
+    atlas = open_atlas(path)
+    matrix = atlas.matrix("X")
+
+    whole = matrix.read_gene(gene, first_block=0, n_rows=N_SAMPLES)
+    rest = matrix.read_gene(gene, first_block=1, n_rows=N_SAMPLES - 256)
+
+    np.testing.assert_array_equal(whole, atlas.read(genes=[gene])[:, 0])
+    np.testing.assert_array_equal(rest, whole[256:])
+
+
 def test_labels_come_back(path):
     labels = open_atlas(path).labels
 
