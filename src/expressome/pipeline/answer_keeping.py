@@ -122,7 +122,7 @@ def keep_answers(atlas: Atlas, model: Model, *, resources: Resources) -> KeptAns
     stored = atlas.read_section(_SECTION)
     if stored is not None and atlas.read_note(_SECTION).get("key") == key:
         return KeptAnswers(stored, keys)
-    opened = open_input(model.trained, atlas.path, resources=resources)
+    opened = open_input(model.trained, atlas, resources=resources)
     pieces = []
     for span, values in opened.blocks(np.arange(atlas.n_samples)):
         samples = opened.samples[span]

@@ -20,7 +20,7 @@ from expressome.outputs import check_input
 from expressome.pipeline.input_reading import CountSource, PredictionInput, open_input
 from expressome.results import Summary
 
-__all__ = ["explain"]
+__all__ = ["explain", "list_effects"]
 
 _N_SHOWN = 5
 
@@ -106,7 +106,7 @@ def explain(
         "labels": list(answer["labels"]),
         "probabilities": _list_probabilities(trained, answer),
         "explained_label": asked,
-        **_list_effects(trained, prepared, np.isnan(given[0]), asked, n_genes),
+        **list_effects(trained, prepared, np.isnan(given[0]), asked, n_genes),
         "markers": _compare_markers(trained, prepared, asked, n_genes),
         **_list_neighbours(trained, prepared),
         "distance": float(trained.outliers.distance(prepared[None])[0]),
@@ -155,14 +155,33 @@ def _describe_gene(model: TrainedModel, prepared: NDArray[np.float32], gene: int
     }
 
 
-def _list_effects(
+def list_effects(
     model: TrainedModel,
     prepared: NDArray[np.float32],
     is_missing: NDArray[np.bool_],
     label: str,
     n_genes: int,
 ) -> dict[str, Any]:
-    """List the genes with the strongest effects on either side."""
+    """List the genes with the strongest effects on either side.
+
+    Parameters
+    ----------
+    model
+        The model.
+    prepared
+        Values of its genes in one sample, as the classifier reads them, shape (n_genes,).
+    is_missing
+        Genes that the sample lacks, same shape.
+    label
+        Key of the label.
+    n_genes
+        Genes listed on each side at most.
+
+    Returns
+    -------
+    dict
+        ``vote``, ``genes_for`` and ``genes_against``, as in `explain`.
+    """
     effects = measure_effects(
         model.classifier, prepared, model.medians, label=model.keys.index(label)
     )

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from expressome.atlas import Atlas, open_atlas
 from expressome.atlas.shards import BLOCK_SAMPLES
+from expressome.classification.model import TrainedModel
 from expressome.engine import Resources
+from expressome.errors import AtlasError
 from expressome.outputs import check_input
 from expressome.pipeline.answer_keeping import KeptAnswers, keep_answers
+from expressome.pipeline.input_reading import PredictionInput, open_input
 from expressome.pipeline.placing import AtlasMap, open_map
 from expressome.pipeline.predicting import Model, load_model
 from expressome.pipeline.remembering import Recent
@@ -128,6 +131,21 @@ class AtlasView:
     def label_columns(self) -> Any:  # noqa: ANN401 - scipy's csc_array
         """Labels by column."""
         return self.atlas.labels.matrix.tocsc()
+
+    @cached_property
+    def prediction_input(self) -> tuple[TrainedModel, PredictionInput]:
+        """The model, and the atlas on its scale.
+
+        Raises
+        ------
+        AtlasError
+            If there is no model.
+        """
+        if self.model is None:
+            msg = "this needs a model; start the explorer with one"
+            raise AtlasError(msg)
+        trained = self.model.trained
+        return trained, open_input(trained, self.atlas, resources=self.resources)
 
     @cached_property
     def keys(self) -> list[str]:

@@ -81,7 +81,9 @@ class PredictionInput:
     is_labelled: NDArray[np.bool_] | None = None
 
 
-def open_input(model: GeneScale, source: CountSource, *, resources: Resources) -> PredictionInput:
+def open_input(
+    model: GeneScale, source: CountSource | Atlas, *, resources: Resources
+) -> PredictionInput:
     """Open an ARCHS4 file, an atlas, a count table or a DataFrame for a model.
 
     Parameters
@@ -89,8 +91,8 @@ def open_input(model: GeneScale, source: CountSource, *, resources: Resources) -
     model
         Whose genes and scale are asked for.
     source
-        ARCHS4 file, atlas folder, TSV/CSV/Parquet/h5ad of counts, or a
-        DataFrame genes x samples with gene ids as index.
+        ARCHS4 file, atlas folder (or an open atlas), TSV/CSV/Parquet/h5ad of
+        counts, or a DataFrame genes x samples with gene ids as index.
     resources
         Memory and threads.
 
@@ -115,6 +117,8 @@ def open_input(model: GeneScale, source: CountSource, *, resources: Resources) -
     """
     if isinstance(source, pd.DataFrame):
         opened = _open_frame(model, source)
+    elif isinstance(source, Atlas):
+        opened = _open_atlas(model, source, resources)
     elif isinstance(source, str) and is_url(source):
         opened = _open_file(model, source, resources)
     else:

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
+
+from expressome.classification.classifier import prepare_values
 from expressome.errors import AtlasError
-from expressome.pipeline.explaining import explain
+from expressome.pipeline.explaining import list_effects
 from expressome.pipeline.exploring import AtlasView
 from expressome.pipeline.sample_exploring import describe_sample
 
@@ -76,29 +80,29 @@ def explain_sample(view: AtlasView, sample: str) -> SampleReasons:
     if view.model is None:
         msg = "reasons need a model; start the explorer with one"
         raise AtlasError(msg)
-    model = view.model.path
-    describe_sample(view, sample)  # refuses an unknown one in the words of the page
+    page = describe_sample(view, sample)  # refuses an unknown one in the words of the page
+    label = "" if page.prediction is None else page.prediction.label
+    return view.remember(("reasons", sample), lambda: _explain(view, sample, label))
 
-    def ask() -> SampleReasons:
-        found = explain(
-            model, view.atlas.path, sample=sample, n_genes=_N_GENES, resources=view.resources
-        ).figures
-        return SampleReasons(
-            sample,
-            str(found["explained_label"]),
-            *(
-                [
-                    GeneEffect(
-                        str(one["gene"]),
-                        str(one["symbol"] or one["gene"]),
-                        float(one["value"]),
-                        float(one["training_median"]),
-                        float(one["log_odds"]),
-                    )
-                    for one in found[side]
-                ]
-                for side in ("genes_for", "genes_against")
-            ),
-        )
 
-    return view.remember(("reasons", sample), ask)
+def _explain(view: AtlasView, sample: str, label: str) -> SampleReasons:
+    """Take each gene of the model to its training median and see what that changes."""
+    model, opened = view.prediction_input
+    row = int(opened.samples.get_indexer(pd.Index([sample]))[0])
+    given = np.concatenate([values for _, values in opened.blocks(np.array([row]))])
+    prepared = prepare_values(given, model.medians, use_ranks=model.use_ranks)[0]
+    found = list_effects(model, prepared, np.isnan(given[0]), label, _N_GENES)
+    genes_for, genes_against = (
+        [
+            GeneEffect(
+                str(one["gene"]),
+                str(one["symbol"] or one["gene"]),
+                float(one["value"]),
+                float(one["training_median"]),
+                float(one["log_odds"]),
+            )
+            for one in found[side]
+        ]
+        for side in ("genes_for", "genes_against")
+    )
+    return SampleReasons(sample, label, genes_for, genes_against)
