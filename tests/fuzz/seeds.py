@@ -57,5 +57,9 @@ def write_seeds(folder):
     genes, samples = gene_table(20).index, [f"GSM{i}" for i in range(6)]
     counts = np.random.default_rng(0).poisson(30, (6, 20))
     pd.DataFrame(counts.T, index=genes, columns=samples).to_parquet(folder / "counts.parquet")
+    sheet = pd.DataFrame({"sample": samples, "tissue": "liver", "series": "GSE1"})
+    sheet.to_parquet(folder / "sheet.parquet")
+    answers = pd.DataFrame({"sample": samples, "label": "liver", "unknown": False})
+    answers.assign(confidence=0.5, reason="").to_parquet(folder / "predictions.parquet")
     expressome.save_target(expressome.fit_target(counts), folder / "target.npz")
     return {path.name: path for path in folder.iterdir()}

@@ -28,6 +28,7 @@ from expressome.archs4.conditions import parse_condition
 from expressome.archs4.query import to_fts5
 from expressome.errors import ExpressomeError
 from expressome.pipeline.configuration import read_configuration
+from expressome.pipeline.gathering import gather_predictions
 from expressome.reference.annotation import read_annotation
 from expressome.tables import read_counts
 
@@ -91,6 +92,8 @@ PARSERS = {
     "liver.R": read_list,
     "long.tsv": read_label_table,
     "sheet.tsv": read_label_table,
+    "sheet.parquet": read_label_table,
+    "predictions.parquet": gather_predictions,
     "counts.csv": read_counts,
     "counts.parquet": read_counts,
     "genes.gtf": read_annotation,

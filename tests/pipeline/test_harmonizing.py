@@ -160,3 +160,15 @@ def test_blocks_of_samples_change_nothing(ending, path, sheet, tmp_path, monkeyp
     else:
         files = [(tmp_path / f"{name}.{ending}").read_bytes() for name in ("cut", "whole")]
         assert files[0] == files[1]
+
+
+def test_predictions_that_are_none_are_refused(path, tmp_path):
+    place = tmp_path / "p.parquet"
+    place.write_text("junk")
+    with pytest.raises(FileFormatError, match=r"p\.parquet is not a Parquet file, or a damaged"):
+        expressome.harmonize(path, out=tmp_path / "m.tsv", predictions=place)
+
+    pd.DataFrame({"sample": ["GSM1"]}).to_parquet(place)
+    with pytest.raises(MissingFieldError, match=r"lacks 2 of the 3 columns .* \(label, unknown\)"):
+        expressome.harmonize(path, out=tmp_path / "m.tsv", predictions=place)
+    assert not (tmp_path / "m.tsv").exists()

@@ -47,6 +47,17 @@ def _read_lines(path: Path) -> list[str]:
         raise FileFormatError(msg) from error
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet table, or say that it is damaged."""
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(path)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is a damaged Parquet file ({error}); fetch or write it again"
+        raise DamagedFileError(msg) from error
+
+
 def read_table(path: Path) -> pd.DataFrame:
     r"""Read a TSV or CSV table as text, without changing a cell.
 
@@ -77,7 +88,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     with path.open("rb") as file:
         if file.read(4) == b"PAR1":
-            stored = pd.read_parquet(path).reset_index(drop=False)
+            stored = _read_parquet(path).reset_index(drop=False)
             stored = stored.drop(columns="index", errors="ignore")
             filled = stored.astype(object).where(stored.notna(), "")
             return filled.astype(str).rename(columns=str)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expressome.errors import FileFormatError, MissingFieldError, ModelError
+from expressome.errors import MissingFieldError, ModelError
 from expressome.outputs import check_input
+from expressome.pipeline.prediction_reading import read_predictions
 from expressome.reporting.content import Classification, Histogram, Predictions
 from expressome.tables.columnar import open_h5ad
 
@@ -204,24 +205,9 @@ def gather_predictions(path: Path) -> Predictions:
     MissingFieldError
         If a column is missing.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    needed = ["sample", "label", "confidence", "unknown"]
-    try:
-        names = pq.read_schema(check_input(path)).names
-    except pa.ArrowInvalid as error:
-        msg = f"{path} is not a Parquet file; pass the predictions that predict wrote"
-        raise FileFormatError(msg) from error
-    missing = [name for name in needed if name not in names]
-    if missing:
-        msg = (
-            f"{path} lacks {len(missing)} of the {len(needed)} columns of predictions "
-            f"({', '.join(missing)}); pass the file that predict wrote"
-        )
-        raise MissingFieldError(msg)
-    wanted = [*needed, *(["reason"] if "reason" in names else [])]
-    table = pq.read_table(path, columns=wanted).to_pandas()
+    table = read_predictions(
+        path, ["sample", "label", "confidence", "unknown"], optional=["reason"]
+    )
     unknown = table["unknown"].to_numpy(dtype=bool)
     counts = table.loc[~unknown, "label"].astype(str).value_counts()
     confidence = table["confidence"].to_numpy(np.float64)

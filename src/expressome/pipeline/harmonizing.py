@@ -22,6 +22,7 @@ from expressome.engine import Resources
 from expressome.errors import FileFormatError
 from expressome.manifest import create_manifest
 from expressome.outputs import check_input, check_output, staged_output
+from expressome.pipeline.prediction_reading import read_predictions
 from expressome.pipeline.text_reading import TEXT_FIELDS, Texts, open_texts
 from expressome.reference.vocabulary import fold_name, load_vocabulary
 from expressome.results import LabelMatrix, Summary, to_json
@@ -29,6 +30,7 @@ from expressome.tables.sample_writing import open_sample_table
 
 __all__ = ["compare_texts", "harmonize", "read_metadata", "suggest_for_unlabelled"]
 
+_ANSWERS = ("sample", "label", "unknown")
 _FORMATS = (".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
 # Texts in memory at once: a few megabytes.
 _BLOCK = 10_000
@@ -80,7 +82,7 @@ def harmonize(
     MissingFieldError
         If the samples have no text at all.
     FileFormatError
-        If the ending of `out` is not one of the above.
+        If the ending of `out` is not one of the above, or the predictions are no Parquet file.
     OutputExistsError
         If the table exists and `overwrite` is False.
 
@@ -104,7 +106,9 @@ def harmonize(
         raise FileFormatError(msg)
     texts = open_texts(file)
     known = texts.labels if labels is None else read_labels(check_input(labels))
-    answers = None if predictions is None else pd.read_parquet(check_input(predictions))
+    answers = None
+    if predictions is not None:
+        answers = read_predictions(predictions, _ANSWERS, optional=["labels"])
     inputs = [path for path in (file, labels, predictions) if path is not None]
     manifest = create_manifest("harmonize", inputs=inputs)
     tally = _Tally(known, answers)
@@ -192,8 +196,10 @@ def compare_texts(atlas: Atlas, predictions: Path) -> Agreement | None:
         None if the atlas holds no texts or no labels, or the predictions lack a column.
     """
     names = [name for name in TEXT_FIELDS if name in atlas.obs.columns]
-    answers = pd.read_parquet(predictions)
-    if not names or not atlas.labels.n_labels or not {"sample", "label", "unknown"} <= {*answers}:
+    if not names or not atlas.labels.n_labels:
+        return None
+    answers = read_predictions(predictions, [], optional=[*_ANSWERS, "labels"])
+    if not {*_ANSWERS} <= {*answers}:
         return None
     texts = atlas.obs.loc[atlas.obs.index.isin(answers["sample"]), names]
     species = str(atlas.description.get("species", "human"))
