@@ -117,7 +117,7 @@ def make_wide_atlas(path, n_samples, n_genes, n_labels):
 
 @contextlib.contextmanager
 def run_server(arguments):
-    """Start the explorer as people do; give its port."""
+    """Start the explorer as people do; give its port and its process id."""
     command = [sys.executable, "-m", "expressome", "serve", *arguments, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -128,10 +128,28 @@ def run_server(arguments):
                 msg = "the explorer did not start"
                 raise RuntimeError(msg)
             text += line
-        yield int(json.loads(text)["url"].rstrip("/").rpartition(":")[2])
+        yield int(json.loads(text)["url"].rstrip("/").rpartition(":")[2]), process.pid
     finally:
         process.terminate()
         process.wait(20)
+
+
+def processor_seconds(pid):
+    """Processor time that a process has used, NaN where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mebibytes(pid):
+    """Highest resident memory that a process has had, NaN where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 class User:
@@ -183,20 +201,22 @@ def choose_question(kind, names, rng):
     return f"/api/map?color={('label', 'study', 'density')[rng.integers(3)]}&{box}"
 
 
-def measure_alone(port, names, n_each):
+def measure_alone(port, names, n_each, pid):
     """Print how long one user waits for each kind of question; nothing is asked twice."""
     rng, user = np.random.default_rng(1), User(port)
     print(f"\none user, {n_each} questions of each kind\n")
-    print("| question | median ms | slowest ms |\n|---|---|---|")
+    print("| question | median ms | slowest ms | mean processor ms |\n|---|---|---|---|")
     worst = 0.0
     for kind in MIX:
         times = []
+        used = processor_seconds(pid)
         for _ in range(n_each):
             status, seconds, body = user.ask(choose_question(kind, names, rng))
             assert status == 200, body
             times.append(1000 * seconds)
         worst = max(worst, float(np.median(times)))
-        print(f"| {kind} | {np.median(times):.0f} | {max(times):.0f} |")
+        used = 1000 * (processor_seconds(pid) - used) / n_each
+        print(f"| {kind} | {np.median(times):.0f} | {max(times):.0f} | {used:.0f} |")
     return worst
 
 
@@ -251,20 +271,25 @@ def main():
         arguments = [str(atlas), *(["--model", str(chosen.model)] if chosen.model else [])]
         for start in ("first", "second"):
             began = time.perf_counter()
-            with run_server(arguments) as port:
-                print(f"{start} start: {time.perf_counter() - began:.1f} s")
+            with run_server(arguments) as (port, pid):
+                print(
+                    f"{start} start: {time.perf_counter() - began:.1f} s, "
+                    f"{processor_seconds(pid):.1f} s of processor time, "
+                    f"{peak_mebibytes(pid):.0f} MiB at most"
+                )
                 if start == "first":
                     continue
                 names = read_names(port)
-                measure_alone(port, names, chosen.each)
+                measure_alone(port, names, chosen.each, pid)
                 waits, errors = measure_crowd(
                     port, names, n_users=chosen.users, seconds=chosen.seconds, pause_s=chosen.pause
                 )
+                peak = peak_mebibytes(pid)
     print(
         f"\n{chosen.users} users for {chosen.seconds:.0f} s, each asking {chosen.pause:g} s (mean) "
         f"after its last answer: {len(waits)} answers ({len(waits) / chosen.seconds:.0f} per "
         f"second), {len(errors)} errors, median {np.median(waits):.0f} ms, 95% within "
-        f"{np.quantile(waits, 0.95):.0f} ms, slowest {waits.max():.0f} ms"
+        f"{np.quantile(waits, 0.95):.0f} ms, slowest {waits.max():.0f} ms; {peak:.0f} MiB at most"
     )
 
 

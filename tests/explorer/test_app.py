@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from tests.support.explored import MARKER_OF_LIVER, write_table
 
 from expressome.errors import ConfigurationError, MissingExtraError
-from expressome.explorer import uploads
+from expressome.explorer import server, uploads
 from expressome.explorer.app import create_app
 from expressome.explorer.guard import allowed_hosts
 from expressome.explorer.server import serve
@@ -297,6 +297,28 @@ def test_a_taken_port_is_named(explored):
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1, port {port}"):
             serve(folder / "atlas.zarr", port=port)
+
+
+def test_answers_do_not_wait_for_the_acknowledgement_of_their_heads():
+    import asyncio
+    import socket
+
+    async def ask():
+        delays = []
+
+        def note(_reader, writer):
+            connection = writer.get_extra_info("socket")
+            delays.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with server._listen("127.0.0.1", 0) as listening:
+            async with await asyncio.start_server(note, sock=listening):
+                reader, writer = await asyncio.open_connection(*listening.getsockname())
+                await reader.read()
+                writer.close()
+        return delays
+
+    assert asyncio.run(ask()) == [1]
 
 
 def test_missing_libraries_are_named(monkeypatch):
