@@ -3,8 +3,12 @@
     python benchmarks/answering.py --unknown        tissues left out of training
     python benchmarks/answering.py --max-error      the error bound over many splits
     python benchmarks/answering.py --missing        accuracy against missing genes
+    python benchmarks/answering.py --real --data ../shared/data/human-bulk-counts
 
-All on simulated compendia (not real data). `--unknown` and `--missing` run the commands with
+All but `--real` on simulated compendia (not real data). `--real` leaves tissues out of real
+counts: those of several studies one by one; and studies, in 5 folds, to count false flags. It
+fits the rule that `train` fits, on all labelled samples, without its classifier, so that
+distance alone flags. `--unknown` and `--missing` run the commands with
 their defaults; `--quick` gives `train` the number of genes and trees (4,000 and 50) instead of
 letting it choose, which saves most of its time. `--max-error` splits one compendium by study
 again and again, with a smaller forest and fewer genes than `train` takes, to save time.
@@ -17,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from classifying import pack_real
 
 from expressome.atlas import open_atlas
 from expressome.augmentation.study_effects import extend_training, fit_study_effects
@@ -25,12 +30,13 @@ from expressome.classification.evaluation import LabelTree
 from expressome.classification.folds import fold_pairs
 from expressome.classification.label_sets import specific_labels
 from expressome.classification.model import parent_columns
-from expressome.classification.tuning import FitOptions, Samples
+from expressome.classification.tuning import FitOptions, Samples, training_medians
 from expressome.engine import Resources
 from expressome.pipeline.annotating import annotate
 from expressome.pipeline.gene_ranking import rank_genes
 from expressome.pipeline.label_reading import read_labelled
 from expressome.pipeline.normalizing import normalize
+from expressome.pipeline.outlier_fitting import fit_outliers, learn_rule
 from expressome.pipeline.predicting import load_model, predict
 from expressome.pipeline.scoring import calibrate
 from expressome.pipeline.training import train
@@ -39,11 +45,12 @@ from expressome.simulation.compendium import simulate_compendium
 TISSUES = ("liver", "colon", "lung", "heart", "skin", "kidney", "breast", "testis")
 
 
-def build_atlas(folder, lists):
+def build_atlas(folder, lists, name="c.h5"):
     """Annotate and normalise the compendium with these label lists."""
+    file, labels = folder / name, folder / "l.parquet"
     lists.to_csv(folder / "labels.tsv", sep="\t", index=False)
-    annotate(folder / "c.h5", [folder / "labels.tsv"], out=folder / "l.parquet", overwrite=True)
-    normalize(folder / "c.h5", labels=folder / "l.parquet", out=folder / "a.zarr", overwrite=True)
+    annotate(file, [folder / "labels.tsv"], out=labels, overwrite=True)
+    normalize(file, labels=labels, out=folder / "a.zarr", overwrite=True)
 
 
 def run_unknown(folder, tissues, resources, options):
@@ -73,9 +80,69 @@ def run_unknown(folder, tissues, resources, options):
     print(f"mean over {len(found)} tissues: flagged {flagged:.2f}, false flags {false:.3f}")
 
 
-def run_max_error(folder, n_splits, resources, max_error=0.05):
+def flag_others(folder, samples, is_known, resources):
+    """Fit the rule on these samples of real counts; say which others are unlike them."""
+    known = samples[is_known]
+    lists = pd.DataFrame({"sample": known.index, "label": known["tissue"], "kind": "tissue"})
+    build_atlas(folder, lists, "real.h5")
+    atlas = open_atlas(folder / "a.zarr")
+    labelled = read_labelled(atlas)
+    settings = Settings()
+    genes = rank_genes(
+        atlas,
+        labelled.rows,
+        order=settings.features,
+        labels=labelled.labels,
+        resources=resources,
+    )[: settings.n_genes]
+    fitted = Samples(atlas.read(labelled.rows, genes), labelled.labels, labelled.studies)
+    tree = LabelTree(
+        [str(key) for key in labelled.table.index],
+        parent_columns(labelled.table),
+        np.asarray(labelled.labels.sum(axis=0)).ravel(),
+    )
+    options = FitOptions(seed=resources.seed)
+    rows = np.arange(len(labelled.rows))
+    rule, _ = learn_rule(
+        fitted, rows, settings=settings, options=options, tree=tree, silent_share=0.0
+    )
+    outliers = fit_outliers(fitted, rule, settings=settings, options=options)
+    others = samples[~is_known]
+    values = atlas.read(atlas.obs.index.get_indexer(others.index), genes)
+    medians = training_medians(fitted.values)
+    far = outliers.distance(prepare_values(values, medians)) > outliers.bound
+    return others.assign(flagged=far)
+
+
+def run_real(folder, data, resources):
+    """Leave tissues out of real counts, then studies."""
+    samples = pack_real(data, folder)
+    tissue, study = samples["tissue"], samples["study"]
+    per_tissue = samples.groupby("tissue")["study"].nunique()
+    flagged = {}
+    for left_out in per_tissue.index[per_tissue > 1]:
+        others = flag_others(folder, samples, (tissue != left_out).to_numpy(), resources)
+        flagged[left_out] = others["flagged"].mean()
+        print(f"{left_out:10s} flagged {flagged[left_out]:.2f} of {len(others)}", flush=True)
+    print(f"mean over {len(flagged)} tissues: flagged {np.mean(list(flagged.values())):.2f}")
+    names = np.random.default_rng(resources.seed).permutation(study.unique())
+    rates = {}
+    for fold in np.array_split(names, 5):
+        is_known = ~study.isin(fold).to_numpy()
+        others = flag_others(folder, samples, is_known, resources)
+        can_know = others["tissue"].isin(set(tissue[is_known]))
+        rates |= others[can_know].groupby("study")["flagged"].mean().to_dict()
+    print(
+        f"false flags {np.mean(list(rates.values())):.3f} (mean over {len(rates)} studies): "
+        + ", ".join(f"{name} {rate:.2f}" for name, rate in rates.items() if rate)
+    )
+
+
+def run_max_error(folder, n_splits, n_samples, resources, max_error=0.05):
     """Split by study; bound the error on one side, count errors on the other."""
-    simulated = simulate_compendium(folder / "c.h5", seed=resources.seed)
+    simulated = simulate_compendium(
+        folder / "c.h5", n_samples=n_samples, n_studies=n_samples // 16, seed=resources.seed
+    )
     build_atlas(folder, simulated.labels)
     atlas = open_atlas(folder / "a.zarr")
     labelled = read_labelled(atlas)
@@ -176,8 +243,11 @@ if __name__ == "__main__":
     parser.add_argument("--max-error", action="store_true")
     parser.add_argument("--missing", action="store_true")
     parser.add_argument("--tissues", nargs="+", default=TISSUES)
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/human-bulk-counts"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--splits", type=int, default=50)
+    parser.add_argument("--samples", type=int, default=2400, help="of --max-error")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -187,7 +257,11 @@ if __name__ == "__main__":
         warnings.simplefilter("ignore")
         for wanted, run in (
             (asked.missing, lambda place: run_missing(place, run_resources, given)),
-            (asked.max_error, lambda place: run_max_error(place, asked.splits, run_resources)),
+            (
+                asked.max_error,
+                lambda place: run_max_error(place, asked.splits, asked.samples, run_resources),
+            ),
+            (asked.real, lambda place: run_real(place, asked.data, run_resources)),
             (asked.unknown, lambda place: run_unknown(place, asked.tissues, run_resources, given)),
         ):
             if wanted:
