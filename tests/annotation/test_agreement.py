@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from expressome.annotation.agreement import agree, to_label_matrix
@@ -215,6 +216,29 @@ def test_a_damaged_label_file_is_named(tmp_path):
     path.write_bytes(b"PAR1 broken")
 
     with pytest.raises(DamagedFileError, match=r"x\.parquet is no readable Parquet"):
+        read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'"labels"', b'"\xf9abels"', "utf-8"),
+        (b'"ontology_id"', b'"ontologyxid"', "ontology_id"),
+        (b'"system": "', b'"system": 0, "x": "', "no text"),
+        (b'"labels": [', b'"labels": [],"x":[', "1 labels, 0 descriptions"),
+    ],
+    ids=["not-utf8", "field-gone", "number", "too-few"],
+)
+def test_a_label_file_with_a_damaged_table_of_labels_is_named(old, new, said, tmp_path):
+    path = tmp_path / "labels.parquet"
+    labels = to_label_matrix(join(entries("Liver", "S2")), pd.Index(["S1", "S2"]))
+    write_labels(labels, path, {})
+    table = pq.read_table(path)
+    notes = table.schema.metadata[b"expressome"]
+    assert old in notes
+    pq.write_table(table.replace_schema_metadata({b"expressome": notes.replace(old, new, 1)}), path)
+
+    with pytest.raises(DamagedFileError, match=rf"label table of .*labels\.parquet .*{said}"):
         read_labels(path)
 
 

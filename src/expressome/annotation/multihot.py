@@ -89,7 +89,7 @@ def _read_content(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Give the table and the JSON beside it."""
     try:
         table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         msg = f"{path} is no readable Parquet file ({error}); write it again with annotate"
         raise DamagedFileError(msg) from error
     metadata = table.schema.metadata or {}
@@ -99,7 +99,25 @@ def _read_content(path: Path) -> tuple[pa.Table, dict[str, Any]]:
             f"{SAMPLE_COLUMN!r} and a label table in its metadata; make it with annotate"
         )
         raise FileFormatError(msg)
-    return table, json.loads(metadata[_METADATA_KEY])
+    try:
+        content = json.loads(metadata[_METADATA_KEY])
+        _check_content(content, table.num_columns - 1)
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"the label table of {path} is damaged ({error}); write it again with annotate"
+        raise DamagedFileError(msg) from error
+    return table, content
+
+
+def _check_content(content: Any, n_columns: int) -> None:  # noqa: ANN401 - any JSON
+    """See that every column is described."""
+    for row in content["labels"]:
+        texts = [row[field] for field in ("key", *LABEL_FIELDS)]
+        if not all(isinstance(text, str) for text in texts):
+            msg = "a label is described by something that is no text"
+            raise TypeError(msg)
+    if len(content["labels"]) != n_columns:
+        msg = f"{n_columns} labels, {len(content['labels'])} descriptions"
+        raise ValueError(msg)
 
 
 def read_labels(path: str | os.PathLike[str]) -> LabelMatrix:
