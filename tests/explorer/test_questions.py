@@ -291,6 +291,18 @@ def test_few_samples_are_points_with_names(view):
     assert picture.categories == [*sorted(TISSUES), "no label"]
     counts = {group.name: group.n_samples for group in picture.groups}
     assert counts == {**dict.fromkeys(TISSUES, 24), "no label": 12}
+    for group in picture.groups:
+        if group.name == "no label":
+            assert group.place is None
+            continue
+        own = [
+            (x, y)
+            for x, y, value in zip(picture.x, picture.y, picture.value, strict=True)
+            if picture.categories[int(value)] == group.name
+        ]
+        low, high = np.min(own, axis=0) - 0.01, np.max(own, axis=0) + 0.01
+        assert (low <= group.place).all()
+        assert (group.place <= high).all()
     assert len(picture.x) == len(picture.samples) == 108
     row = picture.samples.index("GSM60")
     assert picture.categories[int(picture.value[row])] == "liver"

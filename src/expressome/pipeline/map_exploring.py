@@ -18,6 +18,8 @@ _N_POINTS = 3000
 _N_SQUARES = 64
 _WIDEST = 5.0
 _N_COUNTED = 200
+# Names written on the map at most, and how coarsely the middle of a group is looked for.
+_N_NAMED, _N_COARSE = 24, 24
 _NONE = "no label"
 
 
@@ -54,10 +56,13 @@ class GroupCount:
         Label or study.
     n_samples
         Its samples there.
+    place
+        Where most of them lie, to write its name; None but for the first 24.
     """
 
     name: str
     n_samples: int
+    place: list[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,7 @@ def draw_map(
         marks = _draw_points(view, inside, places, colouring)
     else:
         marks = _draw_density(places[inside], colouring, colouring.values[inside], shown, ratio)
-    marks |= _count_groups(colouring, inside, marks["value"])
+    marks |= _count_groups(colouring, colouring.values[inside], places[inside], marks["value"])
     return MapPicture(
         box=_to_list(shown),
         whole=_to_list(whole),
@@ -173,18 +178,23 @@ def draw_map(
 
 
 def _count_groups(
-    colouring: Colouring, inside: NDArray[np.int64], values: NDArray[np.floating]
+    colouring: Colouring,
+    own: NDArray[Any],
+    places: NDArray[np.float32],
+    values: NDArray[Any],
 ) -> dict[str, Any]:
     """Turn groups into categories and count them; round what are numbers."""
     if not colouring.groups:
         rounded = np.round(values.astype(np.float64), 4).tolist()
         return {"categories": [], "groups": [], "value": rounded}
-    counts = np.bincount(colouring.values[inside].astype(np.int64), minlength=len(colouring.groups))
+    counts = np.bincount(own.astype(np.int64), minlength=len(colouring.groups))
     categories, numbers = pool_groups(colouring, counts)
-    order = np.argsort(-counts, kind="stable")[:_N_COUNTED].tolist()
+    order = [g for g in np.argsort(-counts, kind="stable")[:_N_COUNTED].tolist() if counts[g]]
+    named = [g for g in order if g != colouring.without][:_N_NAMED]
+    middles = {g: _find_middle(places[own == g]) for g in named}
     return {
         "categories": categories,
-        "groups": [GroupCount(colouring.groups[g], int(counts[g])) for g in order if counts[g]],
+        "groups": [GroupCount(colouring.groups[g], int(counts[g]), middles.get(g)) for g in order],
         "value": numbers[values.astype(np.int64)].tolist(),
     }
 
@@ -199,6 +209,16 @@ def _bounds(places: NDArray[np.float32]) -> MapBox:
     margin = np.maximum(0.03 * (high - low), 1e-3)
     low, high = low - margin, high + margin
     return MapBox(float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+
+
+def _find_middle(places: NDArray[np.float32]) -> list[float]:
+    """Give the mean place of the samples in the fullest part: a group may lie in several."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    step = np.maximum((high - low) / _N_COARSE, 1e-6)
+    column, row = np.minimum(((places - low) / step).astype(np.int64), _N_COARSE - 1).T
+    square = row * _N_COARSE + column
+    fullest = square == np.bincount(square).argmax()
+    return [round(float(x), 3) for x in places[fullest].mean(axis=0)]
 
 
 def _draw_points(

@@ -63,13 +63,30 @@ function traces(picture, width) {
   return found.map((one) => ({ ...one, showlegend: false }));
 }
 
+// Names of labels where most of their samples lie; one that would cover another is left out.
+function names(picture, width, height) {
+  if (picture.color !== "label" || picture.groups.length > 200) return [];
+  const [x0, x1, y0, y1] = picture.box, shown = [];
+  for (const group of picture.groups) {
+    if (!group.place || shown.length >= width / 40) continue;
+    const [x, y] = [(group.place[0] - x0) / (x1 - x0) * width, (group.place[1] - y0) / (y1 - y0) * height];
+    const half = 3.5 * group.name.length + 4;
+    if (shown.every((one) => Math.abs(one.y - y) > 18 || Math.abs(one.x - x) > one.half + half)) shown.push({ group, x, y, half });
+  }
+  return [{
+    type: "scatter", mode: "text", name: "names", showlegend: false, hoverinfo: "skip", textposition: "top center", textfont: { size: 12, color: colours.text },
+    x: shown.map(({ group }) => group.place[0]), y: shown.map(({ group }) => group.place[1]), text: shown.map(({ group }) => plain(group.name)),
+  }];
+}
+
 export function mapPlot(picture, { marks = [], height = MAP_HEIGHT } = {}) {
-  const data = traces(picture, plotWidth(height === MAP_HEIGHT));
+  const width = plotWidth(height === MAP_HEIGHT);
+  const data = [...traces(picture, width), ...names(picture, width, height)];
   if (marks.length) {
     data.push({
       type: "scatter", mode: "markers+text", name: "marked", x: marks.map((one) => one.place[0]), y: marks.map((one) => one.place[1]),
       // Names of many would lie on one another: then the chosen one's alone is written.
-      text: marks.map((one) => marks.length <= N_NAMED || one.isChosen ? plain(one.name) : ""), textposition: "top center",
+      text: marks.map((one) => marks.length <= N_NAMED || one.isChosen ? plain(one.name) : ""), textposition: "bottom center",
       marker: { symbol: "x", size: marks.map((one) => one.isChosen ? 18 : 13), color: colours.text, opacity: 1, line: { width: 2, color: "#ffffff" } },
       hovertext: marks.map((one) => plain(one.name)), hoverinfo: "text", textfont: { size: 13 },
     });
