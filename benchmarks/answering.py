@@ -2,13 +2,14 @@
 
     python benchmarks/answering.py --unknown        tissues left out of training
     python benchmarks/answering.py --max-error      the error bound over many splits
+    python benchmarks/answering.py --distance       the same by distance alone, cheaper
     python benchmarks/answering.py --missing        accuracy against missing genes
     python benchmarks/answering.py --real --data ../shared/data/human-bulk-counts
 
-All but `--real` on simulated compendia (not real data). `--real` leaves tissues out of real
-counts: those of several studies one by one; and studies, in 5 folds, to count false flags. It
-fits the rule that `train` fits, on all labelled samples, without its classifier, so that
-distance alone flags. `--unknown` and `--missing` run the commands with
+All but `--real` on simulated compendia (not real data). `--distance` fits the genes and the rule
+that `train` fits, without its classifier: nothing is flagged for its probabilities. `--real` does
+so on real counts: it leaves out tissues of several studies one by one; and studies, in 5 folds,
+to count false flags. `--unknown` and `--missing` run the commands with
 their defaults; `--quick` gives `train` the number of genes and trees (4,000 and 50) instead of
 letting it choose, which saves most of its time. `--max-error` splits one compendium by study
 again and again, with a smaller forest and fewer genes than `train` takes, to save time.
@@ -80,19 +81,18 @@ def run_unknown(folder, tissues, resources, options):
     print(f"mean over {len(found)} tissues: flagged {flagged:.2f}, false flags {false:.3f}")
 
 
-def flag_others(folder, samples, is_known, resources):
-    """Fit the rule on these samples of real counts; say which others are unlike them."""
-    known = samples[is_known]
-    lists = pd.DataFrame({"sample": known.index, "label": known["tissue"], "kind": "tissue"})
-    build_atlas(folder, lists, "real.h5")
+def flag_others(folder, lists, others, resources, name="c.h5"):
+    """Fit the rule on the listed samples as `train` does; say which others are unlike them."""
+    build_atlas(folder, lists, name)
     atlas = open_atlas(folder / "a.zarr")
     labelled = read_labelled(atlas)
+    is_train = labelled.parts != "test"
     settings = Settings()
     genes = rank_genes(
         atlas,
-        labelled.rows,
+        labelled.rows[is_train],
         order=settings.features,
-        labels=labelled.labels,
+        labels=labelled.labels[is_train],
         resources=resources,
     )[: settings.n_genes]
     fitted = Samples(atlas.read(labelled.rows, genes), labelled.labels, labelled.studies)
@@ -102,35 +102,68 @@ def flag_others(folder, samples, is_known, resources):
         np.asarray(labelled.labels.sum(axis=0)).ravel(),
     )
     options = FitOptions(seed=resources.seed)
-    rows = np.arange(len(labelled.rows))
     rule, _ = learn_rule(
-        fitted, rows, settings=settings, options=options, tree=tree, silent_share=0.0
+        fitted,
+        np.flatnonzero(is_train),
+        settings=settings,
+        options=options,
+        tree=tree,
+        silent_share=0.0,
     )
     outliers = fit_outliers(fitted, rule, settings=settings, options=options)
-    others = samples[~is_known]
-    values = atlas.read(atlas.obs.index.get_indexer(others.index), genes)
+    values = atlas.read(atlas.obs.index.get_indexer(others), genes)
     medians = training_medians(fitted.values)
-    far = outliers.distance(prepare_values(values, medians)) > outliers.bound
-    return others.assign(flagged=far)
+    return outliers.distance(prepare_values(values, medians)) > outliers.bound
+
+
+def run_distance(folder, tissues, n_samples, resources):
+    """Leave one tissue after the other out of the lists of a simulated compendium."""
+    simulated = simulate_compendium(
+        folder / "c.h5", n_samples=n_samples, n_studies=n_samples // 16, seed=resources.seed
+    )
+    truth, lists = simulated.truth, simulated.labels
+    seen = truth.loc[~truth.index.isin(simulated.unlabelled), "study"].unique()
+    found = []
+    for tissue in tissues:
+        is_new = truth["label"] == tissue
+        others = truth[is_new | ~truth["study"].isin(seen)]
+        far = flag_others(folder, lists[lists["label"] != tissue], others.index, resources)
+        others = others.assign(flagged=far)
+        new, known = (others[(others["label"] == tissue) == side] for side in (True, False))
+        rates = known.groupby("study")["flagged"].mean()
+        found.append((new["flagged"].mean(), rates.mean()))
+        print(
+            f"{tissue:16s} flagged {found[-1][0]:.2f} of {len(new)}; false flags "
+            f"{found[-1][1]:.3f} (mean over {len(rates)} studies)",
+            flush=True,
+        )
+    flagged, false = np.mean(found, axis=0)
+    print(f"mean over {len(found)} tissues: flagged {flagged:.2f}, false flags {false:.3f}")
 
 
 def run_real(folder, data, resources):
     """Leave tissues out of real counts, then studies."""
     samples = pack_real(data, folder)
     tissue, study = samples["tissue"], samples["study"]
+
+    def flag(is_known):
+        known, others = samples[is_known], samples[~is_known]
+        lists = pd.DataFrame({"sample": known.index, "label": known["tissue"], "kind": "tissue"})
+        far = flag_others(folder, lists, others.index, resources, "real.h5")
+        return others.assign(flagged=far)
+
     per_tissue = samples.groupby("tissue")["study"].nunique()
     flagged = {}
     for left_out in per_tissue.index[per_tissue > 1]:
-        others = flag_others(folder, samples, (tissue != left_out).to_numpy(), resources)
+        others = flag(tissue != left_out)
         flagged[left_out] = others["flagged"].mean()
         print(f"{left_out:10s} flagged {flagged[left_out]:.2f} of {len(others)}", flush=True)
     print(f"mean over {len(flagged)} tissues: flagged {np.mean(list(flagged.values())):.2f}")
     names = np.random.default_rng(resources.seed).permutation(study.unique())
     rates = {}
     for fold in np.array_split(names, 5):
-        is_known = ~study.isin(fold).to_numpy()
-        others = flag_others(folder, samples, is_known, resources)
-        can_know = others["tissue"].isin(set(tissue[is_known]))
+        others = flag(~study.isin(fold))
+        can_know = others["tissue"].isin(set(tissue[~study.isin(fold)]))
         rates |= others[can_know].groupby("study")["flagged"].mean().to_dict()
     print(
         f"false flags {np.mean(list(rates.values())):.3f} (mean over {len(rates)} studies): "
@@ -243,11 +276,12 @@ if __name__ == "__main__":
     parser.add_argument("--max-error", action="store_true")
     parser.add_argument("--missing", action="store_true")
     parser.add_argument("--tissues", nargs="+", default=TISSUES)
+    parser.add_argument("--distance", action="store_true")
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/human-bulk-counts"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--splits", type=int, default=50)
-    parser.add_argument("--samples", type=int, default=2400, help="of --max-error")
+    parser.add_argument("--samples", type=int, default=2400, help="of --max-error, --distance")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -260,6 +294,10 @@ if __name__ == "__main__":
             (
                 asked.max_error,
                 lambda place: run_max_error(place, asked.splits, asked.samples, run_resources),
+            ),
+            (
+                asked.distance,
+                lambda place: run_distance(place, asked.tissues, asked.samples, run_resources),
             ),
             (asked.real, lambda place: run_real(place, asked.data, run_resources)),
             (asked.unknown, lambda place: run_unknown(place, asked.tissues, run_resources, given)),
