@@ -122,7 +122,7 @@ COMMANDS = {
     ),
     "extract": Command("extract compendium.h5 --random 50 --out new.h5", "new.h5", digest_counts),
     "update": Command(
-        "update atlas.zarr newer.h5 --withdrawn drop",
+        "update atlas.zarr release.h5 --withdrawn drop",
         "atlas.zarr",
         digest_atlas,
         is_in_place=True,
@@ -143,7 +143,7 @@ def timed_run(command, folder):
 
 def digest_inputs(folder):
     """Hash the bytes of what no command may change."""
-    names = ["compendium.h5", "newer.h5", "many.h5", "labels.parquet", "model/model.json"]
+    names = ["compendium.h5", "release.h5", "many.h5", "labels.parquet", "model/model.json"]
     return json.dumps([digest_file(folder / name) for name in names])
 
 

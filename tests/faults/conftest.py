@@ -28,7 +28,7 @@ def make_newer(folder):
         index=[f"GSM{5000 + i}" for i in range(48)],
     )
     make_archs4(
-        folder / "newer.h5",
+        folder / "release.h5",
         counts=np.vstack([counts, counts[:48] + 3]),
         samples=pd.concat([samples, fresh]).rename_axis("sample"),
         genes=gene_table(),

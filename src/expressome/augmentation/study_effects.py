@@ -359,8 +359,7 @@ def extend_training(  # noqa: PLR0913 - samples, then how far they are moved
     ShapeError
         If the numbers of samples or genes disagree.
     InvalidValueError
-        If a value is NaN or infinite, `n_per_label` is below 1 or
-        `lowest_weight` lies outside 0.5 to 1.
+        If a value is NaN or infinite, `n_per_label` below 1, `lowest_weight` outside 0.5 to 1.
     LabelError
         If no sample carries a label.
 

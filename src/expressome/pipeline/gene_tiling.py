@@ -103,7 +103,22 @@ class FirstPass:
 
 
 def gather(job: MeasureJob, array: str, span: slice) -> NDArray[Any]:
-    """Read one tile of genes in the thread or process that measures it."""
+    """Read one tile of genes in the thread or process that measures it.
+
+    Parameters
+    ----------
+    job
+        The atlas.
+    array
+        ``"X"`` or ``"layers/detected"``.
+    span
+        Genes.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_samples, genes of the tile).
+    """
     columns = np.arange(span.start, span.stop)
     return job.atlas.matrix(array).gather(np.arange(job.atlas.n_samples), columns)
 
@@ -111,7 +126,24 @@ def gather(job: MeasureJob, array: str, span: slice) -> NDArray[Any]:
 def to_profiles(
     job: MeasureJob, span: slice, values: NDArray[np.float32], is_complete: NDArray[np.bool_]
 ) -> NDArray[Any]:
-    """Give the columns that profiles are compared on, on their scale."""
+    """Give the columns that profiles are compared on, on their scale.
+
+    Parameters
+    ----------
+    job
+        The atlas and the scale.
+    span
+        Genes of the tile.
+    values
+        Shape (n_samples, genes of the tile).
+    is_complete
+        Which of these genes every sample measured.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_samples, complete genes of the tile).
+    """
     if not is_complete.all():
         values = values[:, is_complete]
     return values * job.divisor[span][is_complete] if job.is_cosine_before else values
@@ -120,7 +152,22 @@ def to_profiles(
 def read_tiles(
     job: MeasureJob, resources: Resources, n_genes: int = GENE_TILE
 ) -> Iterator[tuple[slice, NDArray[np.float32] | None]]:
-    """Give every tile of genes; on a cluster the workers read them."""
+    """Give every tile of genes; on a cluster the workers read them.
+
+    Parameters
+    ----------
+    job
+        The atlas.
+    resources
+        Memory and threads for reading, or a cluster.
+    n_genes
+        Genes of a tile.
+
+    Yields
+    ------
+    tuple
+        Slice of genes, and values of shape (n_samples, genes) or None on a cluster.
+    """
     if resources.cluster is not None:
         for start in range(0, job.atlas.n_genes, n_genes):
             yield slice(start, min(start + n_genes, job.atlas.n_genes)), None

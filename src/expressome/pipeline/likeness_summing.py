@@ -22,7 +22,20 @@ Tile = tuple[slice, NDArray[np.float32] | None]
 
 
 def count_ahead(job: MeasureJob, resources: Resources) -> int | None:
-    """Say how many tiles may be under way in the other half of the memory."""
+    """Say how many tiles may be under way in the other half of the memory.
+
+    Parameters
+    ----------
+    job
+        The atlas.
+    resources
+        Memory, threads or cluster.
+
+    Returns
+    -------
+    int or None
+        None leaves it to the cluster.
+    """
     return _fit_tiles(resources, TILE_SAMPLE_BYTES * job.atlas.n_samples, 2)
 
 
