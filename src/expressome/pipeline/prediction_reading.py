@@ -55,8 +55,10 @@ def read_predictions(
         wanted = [*needed, *(name for name in optional if name in names)]
         table: pd.DataFrame | None = None
         if not missing:
-            table = pq.read_table(place, columns=wanted).to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
+            # Without pandas's notes, which say nothing that is needed and may be spoilt.
+            read = pq.read_table(place, columns=wanted).replace_schema_metadata()
+            table = read.to_pandas()[wanted]
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         msg = (
             f"{path} is not a Parquet file, or a damaged one; pass the predictions that predict "
             "wrote"
