@@ -94,7 +94,8 @@ def test_a_run_that_broke_off_goes_on_with_what_has_arrived(server, wide, tmp_pa
     rows = np.arange(447)
     found = open_archs4(tmp_path / "x.h5")
     np.testing.assert_array_equal(found.counts(), make_counts(600, 500)[rows])
-    assert server.n_sent - n_whole <= 1.1 * n_whole
+    # Once, and what was under way on the other connections when the run broke off.
+    assert server.n_sent - n_whole <= 1.5 * n_whole
 
 
 def test_labelled_samples_are_fetched_by_name(server, wide, tmp_path):

@@ -11,6 +11,7 @@ __all__ = ["FALSE_FLAGS", "ClassOffsets", "bound_distance", "fit_class_offsets"]
 
 # Share of samples of unseen studies that may be flagged although their label is known.
 FALSE_FLAGS = 0.05
+_ROUNDING = 1e-9
 # A class's own distance counts as much as the common one when this many unseen studies tell it.
 _PRIOR_STUDIES = 4
 
@@ -18,7 +19,7 @@ _PRIOR_STUDIES = 4
 def bound_distance(
     distances: ArrayLike, studies: ArrayLike, *, false_flags: float = FALSE_FLAGS
 ) -> float:
-    """Find the distance that all but a given share of samples of unseen studies stay within.
+    """Find the distance that samples of a new study lie beyond in a given share of cases.
 
     Parameters
     ----------
@@ -27,25 +28,37 @@ def bound_distance(
     studies
         Study of each; every study counts the same.
     false_flags
-        Share that may lie beyond.
+        Share of its samples that may lie beyond, on average over new studies.
 
     Returns
     -------
     float
-        Infinite without samples.
+        Infinite where there are too few studies to promise that: below
+        1 / false_flags - 1, which are 19 for 5%.
+
+    Notes
+    -----
+    Conformal risk control with the studies as units: of K studies at most
+    (false_flags (K + 1) - 1) / K may lie beyond, because the next study may lie beyond entirely.
+
+    References
+    ----------
+    Angelopoulos et al. 2024, arXiv:2208.02814
 
     Examples
     --------
-    >>> bound_distance([0.1, 0.2, 0.9], ["a", "a", "b"])
-    0.9
+    >>> bound_distance(range(30), range(30)), bound_distance([0.1, 0.2, 0.9], ["a", "a", "b"])
+    (29.0, inf)
     """
     far = np.asarray(distances, dtype=np.float64)
-    if far.size == 0:
+    n_studies = len(np.unique(np.asarray(studies)))
+    allowed = (false_flags * (n_studies + 1) - 1) / max(n_studies, 1)
+    if far.size == 0 or allowed < -_ROUNDING:
         return float(np.inf)
     order = np.argsort(far)
     reached = np.cumsum(study_weights(studies)[order])
-    position = min(int(np.searchsorted(reached, 1 - false_flags)), len(far) - 1)
-    return float(far[order[position]])
+    position = int(np.searchsorted(reached, 1 - allowed - _ROUNDING))
+    return float(far[order[min(position, len(far) - 1)]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def learn_rule(
     Returns
     -------
     OutlierRule
-        With a bound; infinite where there is one study only.
+        With a bound; infinite where there are too few studies for one.
     int
         Labels that were hidden in turn.
     """
