@@ -110,7 +110,7 @@ def explain(
         "markers": _compare_markers(trained, prepared, asked, n_genes),
         **_list_neighbours(trained, prepared),
         "distance": float(trained.outliers.distance(prepared[None])[0]),
-        "distance_bound": float(trained.outliers.bound),
+        "distance_bound": bound if np.isfinite(bound := trained.outliers.bound) else None,
         "n_missing_genes": int(np.isnan(given[0]).sum()),
         "n_model_genes": len(trained.genes),
     }
