@@ -11,7 +11,7 @@ from expressome.classification.features import f_statistic, order_genes
 from expressome.engine import Resources, map_blocks
 from expressome.metrics.signal import upper_percentile
 from expressome.metrics.similarity import combine_similarity, squared_norms, sum_tile
-from expressome.metrics.windows import GENE_TILE, NeighbourWindows, find_neighbours
+from expressome.metrics.windows import GENE_TILE, find_neighbours, join_windows
 from expressome.normalization.recipe import Normalizer
 
 __all__ = ["rank_genes"]
@@ -94,11 +94,7 @@ def _similarity(
         detected = atlas.detected(rows, chosen)
         pieces.append(find_neighbours(atlas.read(rows, chosen), detected=detected))
         n_detected.append(detected.sum(axis=0))
-    windows = NeighbourWindows(
-        np.concatenate([piece.rows for piece in pieces]),
-        np.concatenate([piece.n_rows for piece in pieces]),
-        np.concatenate([piece.n_detected for piece in pieces]),
-    )
+    windows = join_windows(pieces)
     has_profile = norms > 0
     inverse = np.where(has_profile, 1 / np.sqrt(np.where(has_profile, norms, 1)), 0)
     squared = np.zeros(len(genes))
