@@ -160,7 +160,7 @@ def run_scale(n_samples, n_genes, n_labels, n_workers, split):
         write_large(folder, n_samples=n_samples, n_genes=n_genes, n_labels=n_labels)
         normalize(
             folder / "c.h5", labels=folder / "labels.parquet", out=folder / "atlas.zarr",
-            split=split, resources=resources,
+            split=[float(share) for share in split.split("/")], resources=resources,
         )  # fmt: skip
         print(f"file and atlas are there; peak memory so far {peak_gb():.1f} GB", flush=True)
         start, cpu = time.perf_counter(), time.process_time()
