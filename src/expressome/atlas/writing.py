@@ -48,6 +48,9 @@ __all__ = ["AtlasWriter", "create_atlas", "write_block"]
 _RECORDS = ".progress.jsonl"
 _LOCK = ".lock"
 
+# Summed up as blocks are recorded; an array, and not kept with the records.
+_PER_GENE = "n_samples_per_gene"
+
 Record = dict[str, Any]
 
 
@@ -77,7 +80,8 @@ def write_block(
     Returns
     -------
     dict
-        Block number, checksums and genes detected per sample, for `AtlasWriter.record`.
+        Block number, checksums, genes detected per sample and samples that detected each gene,
+        for `AtlasWriter.record`.
 
     Raises
     ------
@@ -88,7 +92,10 @@ def write_block(
         "block": block,
         "n_detected": [int(np.count_nonzero(row)) for row in detected],
     }
-    contents = (_to_stored(values, dtype), np.asarray(detected, np.bool_))
+    detected = np.asarray(detected, np.bool_)
+    # A block has 256 samples at most.
+    record[_PER_GENE] = detected.view(np.uint8).sum(axis=0, dtype=np.uint16)
+    contents = (_to_stored(values, dtype), detected)
     for array, content in zip(ARRAYS, contents, strict=True):
         record[array] = write_pieces(block_path(folder, array, block), encode_block(content))
     return record
@@ -127,6 +134,12 @@ class AtlasWriter:
     n_samples: int
     n_genes: int
     records: dict[int, Record] = field(default_factory=dict)
+    _per_gene: NDArray[np.int64] = field(init=False, repr=False)
+    _counted: set[int] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count the samples that detected each gene."""
+        self._per_gene = np.zeros(self.n_genes, np.int64)
 
     @property
     def unfinished(self) -> list[int]:
@@ -141,9 +154,14 @@ class AtlasWriter:
         record
             What `write_block` gave, with whatever the caller adds as plain values.
         """
+        plain = {name: value for name, value in record.items() if name != _PER_GENE}
         with (self.folder / _RECORDS).open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        self.records[record["block"]] = record
+            file.write(json.dumps(plain) + "\n")
+        block = record["block"]
+        self.records[block] = plain
+        if _PER_GENE in record and block not in self._counted:
+            self._counted.add(block)
+            self._per_gene += record[_PER_GENE]
 
     def count_detected(self, resources: Resources) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Count genes detected per sample and samples that detected each gene.
@@ -163,12 +181,12 @@ class AtlasWriter:
         def count_block(block: int) -> NDArray[np.integer]:
             path = block_path(self.folder, "layers/detected", block)
             found = read_chunks(path, chunks, n_genes=self.n_genes, dtype=np.bool_)
-            # A block has 256 samples at most.
             counted: NDArray[np.integer] = found.view(np.uint8).sum(axis=0, dtype=np.uint16)
             return counted[: self.n_genes]
 
-        per_gene = np.zeros(self.n_genes, np.int64)
-        blocks = range(n_blocks(self.n_samples))
+        per_gene = self._per_gene.copy()
+        # Blocks of a run that was killed, or of an older atlas.
+        blocks = [block for block in range(n_blocks(self.n_samples)) if block not in self._counted]
         for counted in map_blocks(count_block, blocks, resources=resources.here):
             per_gene += counted
         return np.array(self.collect("n_detected"), np.int64), per_gene

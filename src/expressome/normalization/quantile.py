@@ -196,7 +196,7 @@ def map_onto(
     >>> map_onto(np.array([[np.nan, 1.0, 9.0]]), np.array([0.0, 3.0, 6.0]))
     array([[ nan, 0.75, 5.25]], dtype=float32)
     """
-    scale = np.ones(profile.size) if divisor is None else divisor
+    scale = np.empty(0) if divisor is None else divisor
     values = np.empty(counts.shape, np.float32)
     for rows, columns in group_by_measured(counts):
         rankable = to_rankable(counts[rows][:, columns])
@@ -206,7 +206,7 @@ def map_onto(
             kernel(rankable, fitting, scale, values)
             continue
         mapped = np.empty(rankable.shape, np.float32)
-        kernel(rankable, fitting, scale[columns], mapped)
+        kernel(rankable, fitting, scale if divisor is None else scale[columns], mapped)
         values[rows] = np.nan
         values[rows[:, None], columns] = mapped
     return values
