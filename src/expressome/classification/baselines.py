@@ -21,6 +21,7 @@ def score_original(
     *,
     test_labels: sparse.csr_array,
     seed: int,
+    n_workers: int = 1,
 ) -> dict[str, Any]:
     """Score the original study's configuration.
 
@@ -34,6 +35,8 @@ def score_original(
         0/1, shape (n_samples, n_labels).
     seed
         Of the trees.
+    n_workers
+        Threads; the trees are the same for any number.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def score_original(
     from sklearn.ensemble import RandomForestClassifier
 
     truth = train_labels.toarray()
-    forest = RandomForestClassifier(_N_TREES_ORIGINAL, random_state=seed)
+    forest = RandomForestClassifier(_N_TREES_ORIGINAL, random_state=seed, n_jobs=n_workers)
     forest.fit(train, truth if truth.shape[1] > 1 else truth[:, 0])
     votes = forest.predict_proba(test)
     columns = votes if isinstance(votes, list) else [votes]

@@ -111,7 +111,12 @@ def _score_plain(
     train, test = samples.take(fit_rows), samples.take(test_rows)
     known, values = _filled(train, test, settings.n_genes)
     original = score_original(
-        known, train.labels, values, test_labels=test.labels, seed=options.seed
+        known,
+        train.labels,
+        values,
+        test_labels=test.labels,
+        seed=options.seed,
+        n_workers=options.n_workers,
     )
     return {"plain_forest": forest, "original": original}
 
