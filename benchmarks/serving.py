@@ -1,13 +1,23 @@
 """How fast the explorer answers: one user at an atlas of full size, and fifty at once.
 
-The atlas is as large as ARCHS4's (120,000 samples x 60,000 genes) but holds few different
-blocks: the others are hard links, so that it fits on any disk. Its files stay in the system's
-cache, as those of an atlas in use do where memory allows; from a cold disk a gene of
-120,000 samples means reading 469 pieces of about 0.1 MB. Run from the checkout:
+An atlas (the demo's, say) is grown to as many samples as ARCHS4 has, with its genes, labels and
+scale, so that a model trained on it labels them. Every grown sample is a mixture of two samples of
+the same labels; a grown study mixes in its own share. With --different N only N blocks of 256
+samples are written and the others are hard links to them, which saves disk. The first start
+computes the map and labels all samples, the second answers. Run from the checkout:
 
-    python benchmarks/serving.py                                  # full size, about 10 minutes
-    python benchmarks/serving.py --samples 5000 --genes 5000 --seconds 10
-    python benchmarks/serving.py --atlas demo/atlas.zarr --model demo/model
+    expressome demo --out demo
+    python benchmarks/serving.py --like demo/atlas.zarr --model demo/model --folder .
+
+and with as many genes as ARCHS4 has (needs 15 GB for the atlas, or 2 with --different 60):
+
+    python benchmarks/large_file.py small.h5 --samples 3000 --genes 60000 --labels small.parquet
+    expressome normalize small.h5 --labels small.parquet --dtype float16 --out small.zarr
+    expressome train small.zarr --out small-model
+    python benchmarks/serving.py --like small.zarr --model small-model --folder .
+
+Files stay in the system's cache as far as memory allows; from a cold disk a gene of 120,000 samples
+means reading 469 pieces of 0.05 to 0.1 MB.
 """
 
 import argparse
@@ -20,97 +30,113 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from expressome.atlas import create_atlas, write_block
+from expressome.atlas import create_atlas, open_atlas, write_block
 from expressome.atlas.shards import BLOCK_SAMPLES, block_path
-from expressome.results import LABEL_FIELDS, LabelMatrix
+from expressome.results import LabelMatrix
 
-N_DIFFERENT_BLOCKS = 4
 # What people do, as shares of the questions.
 MIX = {
     "search": 0.3,
     "gene": 0.2,
     "samples": 0.15,
-    "sample": 0.15,
-    "map": 0.15,
+    "sample": 0.1,
+    "reasons": 0.1,
+    "map": 0.1,
     "map by gene": 0.05,
 }
 
 
-def make_values(n_genes, rng):
-    """One block: tissues of 16 samples each, on the scale of log2 counts."""
-    level = rng.gamma(2.0, 1.5, n_genes).astype(np.float32)
-    tissue = rng.normal(0, 1, (16, n_genes)).astype(np.float32) * (rng.random(n_genes) < 0.3)
-    values = level + np.repeat(tissue, BLOCK_SAMPLES // 16, axis=0)
-    values += rng.normal(0, 0.4, values.shape).astype(np.float32)
-    return np.maximum(values, 0).astype(np.float32)
+class Grown:
+    """Samples mixed from those of an atlas, as many as wanted, always the same."""
+
+    def __init__(self, like, n_samples):
+        self.like, self.n_samples = open_atlas(like), n_samples
+        rng = np.random.default_rng(0)
+        n_known = self.like.n_samples
+        self.first = np.arange(n_samples) % n_known
+        self.copy = np.arange(n_samples) // n_known
+        studies = self.like.obs["study"].astype(str).to_numpy(dtype=object)
+        self.study = np.array(
+            [f"{studies[i]}.{c}" for i, c in zip(self.first, self.copy, strict=True)], dtype=object
+        )
+        # Partners carry the same labels; where there are none, they are of the same study.
+        matrix = self.like.labels.matrix.tocsr()
+        held = [tuple(sorted(matrix[[i]].indices.tolist())) for i in range(n_known)]
+        group = pd.factorize(
+            pd.Series([str(h) if h else s for h, s in zip(held, studies, strict=True)])
+        )[0]
+        self.second = np.empty(n_samples, np.int64)
+        for number in np.unique(group):
+            rows = np.flatnonzero(group[self.first] == number)
+            self.second[rows] = rng.choice(np.flatnonzero(group == number), len(rows))
+        codes, names = pd.factorize(self.study)
+        self.share = rng.uniform(0.5, 1, len(names))[codes].astype(np.float32)[:, None]
+        self.values = self.like.read()
+
+    def block(self, number):
+        """Values of one block, and what was detected."""
+        rows = np.arange(number * BLOCK_SAMPLES, min((number + 1) * BLOCK_SAMPLES, self.n_samples))
+        first, second, share = self.first[rows], self.second[rows], self.share[rows]
+        values = share * self.values[first] + (1 - share) * self.values[second]
+        return values, self.like.detected(samples=first)
+
+    def tables(self):
+        """Tables of the samples and their labels."""
+        obs = self.like.obs.iloc[self.first].copy()
+        names = obs.index.astype(str).to_numpy(dtype=object)
+        obs.index = pd.Index(
+            [f"{n}-{c}" if c else n for n, c in zip(names, self.copy, strict=True)], dtype=object
+        )
+        obs["study"] = self.study
+        known = self.like.labels
+        matrix = sparse.csr_array(known.matrix.tocsr()[self.first])
+        return obs, LabelMatrix(obs.index, known.labels, matrix)
 
 
-def make_tables(n_samples, n_genes, n_labels, rng):
-    study = np.sort(rng.integers(0, max(1, n_samples // 20), n_samples))
-    obs = pd.DataFrame(
-        {
-            "series": [f"GSE{i}" for i in study],
-            "study": [f"GSE{i}" for i in study],
-            "title": [
-                f"sample {i} of tissue {i % n_labels}, replicate {i % 3}" for i in range(n_samples)
-            ],
-            "source": [f"tissue {i % n_labels}" for i in range(n_samples)],
-            "characteristics": [
-                f"tissue: {i % n_labels}, sex: {'fm'[i % 2]}" for i in range(n_samples)
-            ],
-        },
-        index=pd.Index([f"GSM{i}" for i in range(n_samples)], dtype=object),
-    )
-    var = pd.DataFrame(
-        {"symbol": [f"GENE{g}" for g in range(n_genes)], "biotype": "protein_coding"},
-        index=pd.Index([f"ENSG{g:011d}" for g in range(n_genes)], dtype=object),
-    )
-    keys = [f"tissue {k}" for k in range(n_labels)]
-    table = pd.DataFrame(dict.fromkeys(LABEL_FIELDS, ""), index=pd.Index(keys, dtype=object))
-    table["name"], table["kind"] = keys, "tissue"
-    rows = np.flatnonzero(rng.random(n_samples) < 0.8)
-    ones = np.ones(len(rows), np.uint8)
-    matrix = sparse.csr_array((ones, (rows, rows % n_labels)), shape=(n_samples, n_labels))
-    return obs, var, LabelMatrix(obs.index, table, matrix)
-
-
-def make_wide_atlas(path, n_samples, n_genes, n_labels):
-    """Write an atlas whose blocks are mostly hard links."""
-    rng = np.random.default_rng(0)
-    with create_atlas(path, shape=(n_samples, n_genes), key="benchmark") as writer:
-        records = {}
-        for block in range(-(-n_samples // BLOCK_SAMPLES)):
-            n_rows = min(BLOCK_SAMPLES, n_samples - block * BLOCK_SAMPLES)
-            first = block % N_DIFFERENT_BLOCKS
-            if first in records and n_rows == BLOCK_SAMPLES:
+def grow_atlas(like, path, n_samples, n_different):
+    """Write an atlas of many samples on the scale of another one."""
+    grown = Grown(like, n_samples)
+    dtype = str(grown.like.dtype)
+    n_blocks = -(-n_samples // BLOCK_SAMPLES)
+    # The last block may hold fewer samples: it is always written by itself.
+    n_different = min(n_different or n_blocks, n_blocks)
+    key = f"grown from {grown.like.fingerprint}, {n_samples} samples, {n_different} blocks"
+    shape = (n_samples, grown.like.n_genes)
+    with create_atlas(path, shape=shape, key=key, dtype=dtype) as writer:
+        for block in writer.unfinished:
+            first = block % n_different
+            if block == first or block == n_blocks - 1:
+                values, detected = grown.block(block)
+                record = write_block(
+                    writer.folder, block, values=values, detected=detected, dtype=dtype
+                )
+            else:
                 for array in ("X", "layers/detected"):
                     place = block_path(writer.folder, array, block)
                     place.parent.mkdir(parents=True, exist_ok=True)
+                    place.unlink(missing_ok=True)
                     os.link(block_path(writer.folder, array, first), place)
-                record = {**records[first], "block": block}
-            else:
-                values = make_values(n_genes, rng)[:n_rows]
-                record = write_block(writer.folder, block, values=values, detected=values > 0.5)
-                records[block] = record
+                record = {**writer.records[first], "block": block}
             writer.record(record)
-        obs, var, labels = make_tables(n_samples, n_genes, n_labels, rng)
-        writer.write_tables(obs, var, labels)
+        obs, labels = grown.tables()
+        writer.write_tables(obs, grown.like.var, labels)
+        description = {
+            name: grown.like.description[name]
+            for name in ("species", "level", "unit", "lengths")
+            if name in grown.like.description
+        }
         writer.write_section(
-            description={"species": "human", "level": "gene"},
+            description=description,
             manifest={},
-            normalizer={
-                "recipe": "log2-quantile",
-                "genes": np.array(var.index, dtype=object),
-                "length_unit": "kb",
-                "profile": np.linspace(0, 16, n_genes),
-                "n_samples": np.int64(n_samples),
-            },
+            normalizer=grown.like.normalizer_parts,
             distributions={},
         )
 
@@ -167,6 +193,27 @@ class User:
         return answer.status, time.perf_counter() - start, body
 
 
+@dataclass
+class Names:
+    """What an atlas can be asked about."""
+
+    genes: list
+    samples: list
+    labels: list
+    whole: list
+    has_model: bool
+
+    def choose(self, kind, rng):
+        """Draw one of a kind."""
+        known = getattr(self, kind)
+        return known[rng.integers(len(known))]
+
+    def mix(self):
+        """Kinds of questions and their shares; without a model there are no reasons."""
+        shares = {kind: MIX[kind] for kind in MIX if self.has_model or kind != "reasons"}
+        return {kind: share / sum(shares.values()) for kind, share in shares.items()}
+
+
 def read_names(port):
     """Ask the explorer for names to ask about."""
     user = User(port)
@@ -175,30 +222,39 @@ def read_names(port):
         for q in "ABCDEGMPST"
         for hit in json.loads(user.ask(f"/api/genes?q={q}&limit=200")[2])
     ]
-    samples = [hit["sample"] for hit in json.loads(user.ask("/api/samples?limit=200")[2])["hits"]]
+    found = [json.loads(user.ask(f"/api/samples?limit=200&offset={o}")[2]) for o in (0, 4000, 9000)]
+    samples = [hit["sample"] for part in found for hit in part["hits"]]
     whole = json.loads(user.ask("/api/map?color=density")[2])["whole"]
-    return sorted(set(genes)), samples, whole
+    atlas = json.loads(user.ask("/api/atlas")[2])
+    labels = [label["key"] for label in atlas["labels"]]
+    return Names(sorted(set(genes)), samples, labels, whole, atlas["has_model"])
 
 
 def choose_question(kind, names, rng):
     """Write one question of a kind."""
-    genes, samples, (x0, x1, y0, y1) = names
-    gene = genes[rng.integers(len(genes))]
+    gene = names.choose("genes", rng)
     if kind == "search":
         return f"/api/genes?q={gene[: rng.integers(2, len(gene))]}&limit=12"
     if kind == "gene":
         return f"/api/genes/{gene}"
     if kind == "samples":
-        return f"/api/samples?q=tissue+{rng.integers(50)}&offset={25 * rng.integers(3)}"
+        words = quote(names.choose("labels", rng))
+        asked = f"label={words}" if rng.random() < 0.5 else f"q={words}+{rng.integers(10)}"
+        return f"/api/samples?{asked}&offset={25 * rng.integers(3)}"
     if kind == "sample":
-        return f"/api/samples/{samples[rng.integers(len(samples))]}"
+        return f"/api/samples/{names.choose('samples', rng)}"
+    if kind == "reasons":
+        return f"/api/samples/{names.choose('samples', rng)}/reasons"
     if kind == "map by gene":
         return f"/api/map?color=gene:{gene}"
+    x0, x1, y0, y1 = names.whole
     share = rng.uniform(0.05, 1)
     left = x0 + rng.uniform(0, 1 - share) * (x1 - x0)
     low = y0 + rng.uniform(0, 1 - share) * (y1 - y0)
     box = f"x0={left}&x1={left + share * (x1 - x0)}&y0={low}&y1={low + share * (y1 - y0)}"
-    return f"/api/map?color={('label', 'study', 'density')[rng.integers(3)]}&{box}"
+    colors = ["label", "study", "density", f"label:{quote(names.choose('labels', rng))}"]
+    colors += ["confidence"] if names.has_model else []
+    return f"/api/map?color={colors[rng.integers(len(colors))]}&{box}"
 
 
 def measure_alone(port, names, n_each, pid):
@@ -207,7 +263,7 @@ def measure_alone(port, names, n_each, pid):
     print(f"\none user, {n_each} questions of each kind\n")
     print("| question | median ms | slowest ms | mean processor ms |\n|---|---|---|---|")
     worst = 0.0
-    for kind in MIX:
+    for kind in names.mix():
         times = []
         used = processor_seconds(pid)
         for _ in range(n_each):
@@ -222,14 +278,14 @@ def measure_alone(port, names, n_each, pid):
 
 def measure_crowd(port, names, *, n_users, seconds, pause_s):
     """Let users ask at once for a while; give all waits in ms and the number of errors."""
-    waits, errors = [], []
+    waits, errors, mix = [], [], names.mix()
     end = time.perf_counter() + seconds
 
     def behave(number):
         rng, user = np.random.default_rng([2, number]), User(port)
         time.sleep(rng.uniform(0, pause_s))
         while time.perf_counter() < end:
-            kind = rng.choice(list(MIX), p=list(MIX.values()))
+            kind = rng.choice(list(mix), p=list(mix.values()))
             try:
                 status, taken, _ = user.ask(choose_question(kind, names, rng))
             except OSError as error:
@@ -250,9 +306,9 @@ def measure_crowd(port, names, *, n_users, seconds, pause_s):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=120_000)
-    parser.add_argument("--genes", type=int, default=60_000)
-    parser.add_argument("--labels", type=int, default=100)
-    parser.add_argument("--atlas", type=Path, help="Ask this atlas instead.")
+    parser.add_argument("--atlas", type=Path, help="Ask this atlas.")
+    parser.add_argument("--like", type=Path, help="Grow this atlas to --samples and ask that.")
+    parser.add_argument("--different", type=int, help="Blocks that are not links; all by default.")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
@@ -265,9 +321,13 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         atlas = chosen.atlas
         if atlas is None:
-            atlas = (chosen.folder or Path(temporary)) / f"{chosen.samples}x{chosen.genes}.zarr"
+            if chosen.like is None:
+                parser.error("give --atlas to ask, or --like to grow one from")
+            atlas = (chosen.folder or Path(temporary)) / f"{chosen.like.stem}-{chosen.samples}.zarr"
             if not atlas.exists():
-                make_wide_atlas(atlas, chosen.samples, chosen.genes, chosen.labels)
+                began = time.perf_counter()
+                grow_atlas(chosen.like, atlas, chosen.samples, chosen.different)
+                print(f"{atlas.name} grown in {time.perf_counter() - began:.0f} s", flush=True)
         arguments = [str(atlas), *(["--model", str(chosen.model)] if chosen.model else [])]
         for start in ("first", "second"):
             began = time.perf_counter()
@@ -275,7 +335,8 @@ def main():
                 print(
                     f"{start} start: {time.perf_counter() - began:.1f} s, "
                     f"{processor_seconds(pid):.1f} s of processor time, "
-                    f"{peak_mebibytes(pid):.0f} MiB at most"
+                    f"{peak_mebibytes(pid):.0f} MiB at most",
+                    flush=True,
                 )
                 if start == "first":
                     continue

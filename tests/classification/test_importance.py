@@ -113,6 +113,9 @@ def test_setting_a_genes_value_to_the_median_is_what_its_effect_says(fitted):
     assert measure_effects(
         replace(classifier, temperature=0.1), sample, medians, label=0
     ).vote == pytest.approx(effects.vote)
+    copies = np.repeat(sample[None], len(sample), axis=0)
+    np.fill_diagonal(copies, medians)
+    np.testing.assert_allclose(effects.without, classifier.predict_labels(copies)[:, 0], atol=1e-6)
     assert effects.without[0] == pytest.approx(classifier.predict_labels(moved[None])[0, 0])
     assert effects.vote == pytest.approx(classifier.predict_labels(sample[None])[0, 0])
     assert effects.log_odds[:2].sum() > 0

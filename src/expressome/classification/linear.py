@@ -75,6 +75,11 @@ class LinearScores(StoredParts):
         """Express values in spreads from the training mean, same shape."""
         return np.asarray((np.asarray(values, np.float32) - self.centre) / self.scale)
 
+    @property
+    def softness(self) -> float:
+        """What weighted values are divided by to give logits."""
+        return _SOFTNESS
+
     def logit_weights(self, gene: int) -> NDArray[np.float64]:
         """Give what one spread of a gene adds to each class's score, shape (n_classes,)."""
         return np.asarray(self.weights[gene] / _SOFTNESS, dtype=np.float64)

@@ -9,6 +9,7 @@ from expressome.errors import ConfigurationError, MissingExtraError
 from expressome.explorer.guard import allowed_hosts, is_loopback
 from expressome.pipeline.exploring import AtlasView, open_view
 from expressome.pipeline.gene_exploring import describe_gene
+from expressome.pipeline.reason_exploring import explain_sample
 from expressome.pipeline.sample_exploring import describe_sample, find_samples
 
 __all__ = ["serve"]
@@ -99,6 +100,8 @@ def _ask_first(view: AtlasView) -> None:
         describe_sample(view, str(view.atlas.obs.index[0]))
         describe_gene(view, str(view.atlas.var.index[0]))
         find_samples(view, "a")
+        if view.model is not None:
+            explain_sample(view, str(view.atlas.obs.index[0]))
 
 
 def _listen(host: str, port: int) -> socket.socket:
