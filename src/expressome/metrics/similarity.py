@@ -19,7 +19,7 @@ from expressome.metrics.windows import (
     join_windows,
 )
 
-__all__ = ["combine_similarity", "mean_cosine", "squared_norms", "sum_tile"]
+__all__ = ["combine_similarity", "invert_norms", "mean_cosine", "squared_norms", "sum_tile"]
 
 # Unit profiles of one column block stay within a core's own cache.
 _CACHE_BYTES = 2**19
@@ -55,6 +55,29 @@ def squared_norms(values: Values) -> NDArray[np.float64]:
             tile = np.ascontiguousarray(values[rows, start : start + GENE_TILE], np.float64)
             total[rows] += (tile * tile).sum(axis=1)
     return total
+
+
+def invert_norms(squared: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give what makes profiles unit vectors.
+
+    Parameters
+    ----------
+    squared
+        What `squared_norms` gave, shape (n_samples,).
+
+    Returns
+    -------
+    ndarray
+        1 over the root, shape (n_samples,); 0 for a profile of zeros, which has no direction.
+
+    Examples
+    --------
+    >>> invert_norms(np.array([4.0, 0.0])).tolist()
+    [0.5, 0.0]
+    """
+    norms = np.sqrt(squared)
+    inverse: NDArray[np.float64] = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    return inverse
 
 
 def sum_tile(
@@ -224,11 +247,10 @@ def mean_cosine(
     is_detected = values > 0 if detected is None else detected
     is_complete = ~np.isnan(values).any(axis=0)
     profiles = values if is_complete.all() else values[:, is_complete]
-    norms = np.sqrt(squared_norms(profiles))
-    inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    inverse = invert_norms(squared_norms(profiles))
     total = _sum_windows(profiles, inverse, windows, resources=resources)
     return combine_similarity(
-        total, windows, has_profile=norms > 0, n_detected=is_detected.sum(axis=0)
+        total, windows, has_profile=inverse > 0, n_detected=is_detected.sum(axis=0)
     )
 
 

@@ -10,7 +10,12 @@ from expressome.atlas import Atlas
 from expressome.classification.features import f_statistic, order_genes
 from expressome.engine import Resources, map_blocks
 from expressome.metrics.signal import upper_percentile
-from expressome.metrics.similarity import combine_similarity, squared_norms, sum_tile
+from expressome.metrics.similarity import (
+    combine_similarity,
+    invert_norms,
+    squared_norms,
+    sum_tile,
+)
 from expressome.metrics.windows import GENE_TILE, find_neighbours, join_windows
 from expressome.normalization.recipe import Normalizer
 
@@ -95,8 +100,7 @@ def _similarity(
         pieces.append(find_neighbours(atlas.read(rows, chosen), detected=detected))
         n_detected.append(detected.sum(axis=0))
     windows = join_windows(pieces)
-    has_profile = norms > 0
-    inverse = np.where(has_profile, 1 / np.sqrt(np.where(has_profile, norms, 1)), 0)
+    inverse = invert_norms(norms)
     squared = np.zeros(len(genes))
     for _, block in atlas.gene_blocks(resources=resources):
         values = np.nan_to_num(block[rows])
@@ -105,6 +109,6 @@ def _similarity(
         for part in map_blocks(work, tiles, resources=resources.here):
             squared += part
     cosine = combine_similarity(
-        squared, windows, has_profile=has_profile, n_detected=np.concatenate(n_detected)
+        squared, windows, has_profile=inverse > 0, n_detected=np.concatenate(n_detected)
     )
     return cosine, windows.n_detected / np.maximum(windows.n_rows, 1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from expressome.atlas import Atlas
 from expressome.engine import Resources
 from expressome.metrics.gram import prefers_gram
+from expressome.metrics.similarity import invert_norms
 from expressome.metrics.windows import GENE_TILE, NeighbourWindows
 from expressome.normalization.recipe import Normalizer
 from expressome.pipeline.budgeting import find_measuring_minimum
@@ -98,8 +99,7 @@ class FirstPass:
     @property
     def inverse_norms(self) -> NDArray[np.float64]:
         """1 / length of each sample's profile, 0 where it is 0."""
-        norms = np.sqrt(self.squared_norms)
-        return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+        return invert_norms(self.squared_norms)
 
 
 def gather(job: MeasureJob, array: str, span: slice) -> NDArray[Any]:
