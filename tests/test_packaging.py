@@ -132,28 +132,3 @@ def test_extras_are_explained_and_tested():
 
     assert [name for name in names if f"| `{name}` |" not in page] == []
     assert [name for name in names if f'"{name}"' not in script] == []
-
-
-def test_windows_has_the_targets_that_the_makefile_has():
-    script = (ROOT / "make.ps1").read_text()
-    makefile = (ROOT / "Makefile").read_text()
-
-    offered = re.findall(r'"(\w+)"', re.search(r"ValidateSet\((.*?)\)", script, re.DOTALL)[1])
-    carried_out = re.findall(r'^    "(\w+)" \{', script, re.MULTILINE)
-    targets = re.search(r"^\.PHONY: (.*)", makefile, re.MULTILINE)[1].split()
-
-    assert sorted(offered) == sorted(carried_out) == sorted(targets)
-
-
-@pytest.mark.parametrize("target", ["check", "marked", "faults", "fuzz", "docs"])
-def test_windows_runs_what_the_makefile_runs(target):
-    """Every module, option and folder of a target's lines stands in the other file too."""
-    script, makefile = (ROOT / "make.ps1").read_text(), (ROOT / "Makefile").read_text()
-    ours = re.search(rf"^{target}: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1]
-    block = re.search(rf'^    "{target}" \{{\n(.*?)^    \}}', script, re.DOTALL | re.MULTILINE)[1]
-    code = re.search(r"^\$Code = (.*)$", script, re.MULTILINE)[1]
-    named = set(re.findall(r"[\w./]{4,}", block.replace("@Code", code).replace("_lib", "")))
-
-    needed = set(re.findall(r"[\w./]{4,}", re.sub(r"\$\(\w+\)|\w+=", " ", ours)))
-    assert needed - {"/python", "/ruff", "/mypy", "/codespell", "/sphinx"} - named == set()
-    assert {"ruff", "mypy", "codespell"} <= named or target != "check"

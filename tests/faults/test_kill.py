@@ -1,6 +1,7 @@
 """A command that is killed loses nothing, and its next run completes."""
 
 import dataclasses
+import multiprocessing
 import shutil
 import time
 
@@ -16,9 +17,12 @@ from tests.faults.commands import (
     wait_for_writing,
 )
 from tests.faults.conftest import N_MOMENTS
+from tests.faults.forked import ForkedRun
 from tests.support.range_server import serve
 
 pytestmark = pytest.mark.slow
+# Where a process cannot fork, its imports are part of the run.
+START = ForkedRun if "forkserver" in multiprocessing.get_all_start_methods() else start
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +40,14 @@ def find_command(name, server):
 
 def kill_somewhere(command, folder, rng, *, seconds, writes):
     """Kill a run, every other one after its first byte; tell when, or None if it was over."""
-    process = start(command.arguments, cwd=folder)
+    process = START(command.arguments, cwd=folder)
     began = time.perf_counter()
     if writes:
         wrote_s = wait_for_writing(process, folder)
         # What is left of a run after its first byte; a busy machine may be slower.
         time.sleep(rng.uniform(0, max(0.05, seconds - (wrote_s or seconds))))
     else:
-        time.sleep(rng.uniform(0.2, 1) * seconds)
+        time.sleep(rng.uniform(0, 1) * seconds)
     is_alive = process.poll() is None
     process.kill()
     process.communicate()
@@ -56,7 +60,7 @@ def test_killed_at_any_moment_the_next_run_completes(name, built, server, tmp_pa
     command = find_command(name, server)
     whole = tmp_path / "whole"
     shutil.copytree(built, whole)
-    seconds, expected = timed_run(command, whole)
+    seconds, expected = timed_run(command, whole, start=START)
     rng = np.random.default_rng(list(name.encode()))
     kills = []
 
@@ -70,7 +74,7 @@ def test_killed_at_any_moment_the_next_run_completes(name, built, server, tmp_pa
         assert digest_inputs(folder) == before, "an input was changed"
         place = folder / command.result
         if command.is_in_place or not place.exists():
-            status, _, stderr = run(command.arguments, cwd=folder)
+            status, _, stderr = run(command.arguments, cwd=folder, start=START)
             assert status == 0, f"killed after {killed_s} of {seconds:.1f} s: {stderr}"
         assert command.digest(place) == expected, f"killed after {killed_s} of {seconds:.1f} s"
         if N_MOMENTS > 1:  # the long form also looks for leftovers
