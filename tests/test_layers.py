@@ -102,3 +102,32 @@ def test_a_library_is_imported_only_in_its_room(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_module_outgrows_400_lines(path):
     assert len(path.read_text().splitlines()) <= 400
+
+
+# Calls that read or write text.
+TEXT_CALLS = {"read_text", "write_text", "open", "fdopen", "NamedTemporaryFile", "TextIOWrapper"}
+# Functions of these names that are not those of Python.
+NOT_FILES = {"h5py", "webbrowser", "_remote_files", "gzip"}
+
+
+def unnamed_encodings(path):
+    """Give the lines that leave the encoding to the system: on Windows it is not UTF-8."""
+    for call in ast.walk(ast.parse(path.read_text())):
+        # A bare `read_text` is a function of the package's own.
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+            continue
+        owner, name = ast.unparse(call.func.value), call.func.attr
+        words = [
+            part.value
+            for part in [*call.args, *(k.value for k in call.keywords if k.arg == "mode")]
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        ]
+        is_bytes = name not in {"read_text", "write_text"} and any("b" in word for word in words)
+        is_named = "utf-8" in words or any(k.arg == "encoding" for k in call.keywords)
+        if name in TEXT_CALLS and not (is_bytes or is_named or owner in NOT_FILES):
+            yield call.lineno
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_text_files_name_their_encoding(path):
+    assert list(unnamed_encodings(path)) == []

@@ -301,7 +301,7 @@ def quantify_reads(
 def _read_run(path: Path) -> dict[str, Any]:
     """Read what kallisto notes of its run; nothing where it notes none."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

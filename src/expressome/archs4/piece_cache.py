@@ -76,7 +76,9 @@ class PieceCache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            note.write_text(json.dumps({"url": str(path), **path.identity}, indent=2))
+            note.write_text(
+                json.dumps({"url": str(path), **path.identity}, indent=2), encoding="utf-8"
+            )
         except OSError as error:
             self._give_up(error)
 

@@ -63,7 +63,7 @@ class Release:
 @cache
 def _shipped() -> tuple[dict[str, str], ...]:
     """Read the table that comes with the package."""
-    text = (files("expressome.archs4") / "data" / "releases.tsv").read_text()
+    text = (files("expressome.archs4") / "data" / "releases.tsv").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return tuple(csv.DictReader(lines, delimiter="\t"))
 

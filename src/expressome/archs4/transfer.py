@@ -99,7 +99,7 @@ def _only_writer(partial: Path) -> Iterator[None]:
 def _read_note(note: Path) -> dict[str, Any]:
     """Read what an unfinished download belongs to."""
     try:
-        found = json.loads(note.read_text())
+        found = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -231,7 +231,8 @@ class _Copy:
             raise RemoteError(msg)
         self.began_anew = self.began_anew or start == 0
         etag = str(response.headers.get("ETag", ""))
-        self._note.write_text(json.dumps({"url": self.url, "etag": etag, "size_bytes": total}))
+        note = {"url": self.url, "etag": etag, "size_bytes": total}
+        self._note.write_text(json.dumps(note), encoding="utf-8")
         require_space(self._partial.absolute().parent, max(0, total - start))
         with self._partial.open("r+b") as file:
             file.truncate(start)

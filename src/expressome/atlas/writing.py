@@ -155,7 +155,7 @@ class AtlasWriter:
             What `write_block` gave, with whatever the caller adds as plain values.
         """
         plain = {name: value for name, value in record.items() if name != _PER_GENE}
-        with (self.folder / _RECORDS).open("a") as file:
+        with (self.folder / _RECORDS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(plain) + "\n")
         block = record["block"]
         self.records[block] = plain
@@ -314,7 +314,7 @@ def create_atlas(
             root = create_root(folder)
             create_array(root, "X", shape, dtype=dtype)
             create_array(root, "layers/detected", shape)
-            (folder / _RECORDS).write_text(json.dumps({"key": key}) + "\n")
+            (folder / _RECORDS).write_text(json.dumps({"key": key}) + "\n", encoding="utf-8")
         try:
             yield writer
             if writer.unfinished:
@@ -340,7 +340,7 @@ def _finished(folder: Path, key: str) -> dict[int, Record]:
     if not place.is_file():
         return {}
     records: dict[int, Record] = {}
-    for number, line in enumerate(place.read_text().split("\n")):
+    for number, line in enumerate(place.read_text(encoding="utf-8").split("\n")):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
@@ -351,7 +351,7 @@ def _finished(folder: Path, key: str) -> dict[int, Record]:
             records[entry["block"]] = entry
     # What follows a torn line must start on a line of its own.
     lines = [json.dumps({"key": key}), *(json.dumps(record) for record in records.values())]
-    place.write_text("\n".join(lines) + "\n")
+    place.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return records
 
 
@@ -379,7 +379,7 @@ def _locked(folder: Path, place: Path) -> Iterator[None]:
     except ImportError:  # not on Windows, where an open file cannot be removed anyway
         yield
         return
-    file: IO[str] = (folder / _LOCK).open("w")
+    file: IO[str] = (folder / _LOCK).open("w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -36,7 +36,7 @@ _OVERHEAD_BYTES = 48 * 2**20
 def resident_bytes() -> int:
     """Give the resident memory of this process; 0 where the system does not tell."""
     try:
-        fields = Path("/proc/self/statm").read_text().split()
+        fields = Path("/proc/self/statm").read_text(encoding="utf-8").split()
     except OSError:
         return 0
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")

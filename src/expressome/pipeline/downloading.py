@@ -181,7 +181,7 @@ def _finish(
         "index_url": index_url,
     }
     manifest = create_manifest("download", parameters=origin)
-    place.with_name(f"{place.name}.manifest.json").write_text(to_json(manifest))
+    place.with_name(f"{place.name}.manifest.json").write_text(to_json(manifest), encoding="utf-8")
     replace_path(arrival.partial, place)
     arrival.partial.with_name(f"{arrival.partial.name}.json").unlink(missing_ok=True)
     figures = {"path": place, "n_resumed": transfer.n_resumed, **origin}

@@ -131,7 +131,7 @@ def quantify(
         # No time in the header: equal counts are equal files.
         method = {"method": "gzip", "mtime": 0} if place.name.endswith(".gz") else None
         table.to_csv(partial, sep="\t", index_label="gene", compression=method)
-    place.with_name(f"{place.name}.manifest.json").write_text(to_json(manifest))
+    place.with_name(f"{place.name}.manifest.json").write_text(to_json(manifest), encoding="utf-8")
     figures = {
         "out": place,
         "kallisto": version,
