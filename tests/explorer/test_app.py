@@ -2,8 +2,12 @@
 
 import gzip
 import re
+import subprocess
+from functools import partial
 from pathlib import Path
 
+import anndata
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,13 +15,14 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 from tests.support.explored import MARKER_OF_LIVER, write_table
 
-from expressome.errors import ConfigurationError, MissingExtraError
+from expressome.errors import ConfigurationError, FileFormatError, MissingExtraError
 from expressome.explorer import server, uploads
 from expressome.explorer.app import create_app
 from expressome.explorer.guard import allowed_hosts
 from expressome.explorer.server import serve
 from expressome.pipeline.exploring import AtlasFacts
 from expressome.pipeline.gene_exploring import GeneHit, GenePage
+from expressome.pipeline.h5ad_receiving import receive_h5ad
 from expressome.pipeline.map_exploring import MapPicture
 from expressome.pipeline.reason_exploring import SampleReasons
 from expressome.pipeline.sample_exploring import SampleHits, SamplePage
@@ -195,7 +200,7 @@ def test_a_table_is_answered_and_its_answer_kept(explored, client, tmp_path):
     assert again.json() == answer.json()["answer"]
 
 
-@pytest.mark.parametrize("form", ["csv", "gzip", "parquet"])
+@pytest.mark.parametrize("form", ["csv", "gzip", "parquet", "h5ad"])
 def test_tables_of_each_form_are_answered(explored, client, tmp_path, form):
     import pandas as pd
 
@@ -208,6 +213,10 @@ def test_tables_of_each_form_are_answered(explored, client, tmp_path, form):
         place = tmp_path / "mine.parquet"
         pq.write_table(pa.Table.from_pandas(table), place)
         body = place.read_bytes()
+    if form == "h5ad":
+        place = tmp_path / "mine.h5ad"
+        anndata.AnnData(table.T.astype("float32")).write_h5ad(place)
+        body = place.read_bytes()
 
     answer = client.post("/api/uploads?name=mine", content=body)
 
@@ -218,7 +227,7 @@ MALFORMED = {
     "empty": (b"", "is empty"),
     "binary": (b"\x7fELF\x00\x01\x02" * 99, "is a binary file"),
     "archive": (b"PK\x03\x04" + b"x" * 99, "archive or a spreadsheet"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + b"x" * 99, "is an HDF5 file"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + b"x" * 99, "^table is not an h5ad file, or damaged"),
     "parquet": (b"PAR1" + b"x" * 99, "begins as a Parquet file but cannot be read"),
     "cut gzip": (gzip.compress(b"gene\ta\nALB\t1\n" * 999)[:40], "damaged gzip file"),
     "endless header": (b"a\t" * 600_000, "first line of table is longer than 1 MB"),
@@ -248,6 +257,28 @@ def test_malformed_tables_are_refused_with_a_reason(client, kind):
     assert answer.status_code == 422
     assert re.search(words, answer.json()["error"])
     assert "/tmp" not in answer.json()["error"]
+
+
+def test_h5ad_files_that_are_large_slow_or_deadly_are_refused(tmp_path, monkeypatch):
+    place = tmp_path / "mine.h5ad"
+    anndata.AnnData(np.ones((3, 2), np.float32)).write_h5ad(place)
+
+    with pytest.raises(FileFormatError, match="3 samples x 2 genes, the page takes 2 x 2"):
+        receive_h5ad(place, most_samples=2, most_genes=2)
+    monkeypatch.setattr(subprocess, "run", partial(_end, code=-11))
+    with pytest.raises(FileFormatError, match=r"made the HDF5 library fail \(exit -11\)"):
+        receive_h5ad(place, most_samples=9, most_genes=9)
+    monkeypatch.setattr(subprocess, "run", _hang)
+    with pytest.raises(FileFormatError, match="could not be read within 60 s"):
+        receive_h5ad(place, most_samples=9, most_genes=9)
+
+
+def _end(command, *, code, **_):
+    return subprocess.CompletedProcess(command, code, stdout="", stderr="")
+
+
+def _hang(command, *, timeout, **_):
+    raise subprocess.TimeoutExpired(command, timeout)
 
 
 def test_a_promised_gigabyte_is_refused_before_it_is_sent(client):

@@ -130,7 +130,6 @@ def test_samples_are_searched_and_one_opens(page):
     assert re.search(r"Confidence [01]\.\d\d", text)
     assert len(page.evaluate(ROWS.format("nearest"))) == 12
     assert page.evaluate(DRAWN)
-    page.page.get_by_role("button", name="Which genes speak for it?").click()
     page.page.locator("#genes-for tbody tr").first.wait_for()
     assert page.messages == []
 

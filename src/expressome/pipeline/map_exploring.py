@@ -127,8 +127,7 @@ def draw_map(
     view
         The atlas.
     color
-        ``label``, ``study``, ``confidence``, ``gene:NAME``, ``label:KEY`` (carried or not)
-        or ``density``.
+        What colours stand for, as `choose_colouring` takes it.
     box
         Part of the map; all of it by default.
     ratio
@@ -143,9 +142,11 @@ def draw_map(
     Raises
     ------
     AtlasError
-        If the atlas is too small for a map, or there is no model to be confident.
-    InvalidValueError, SelectionError
-        If there is no such colour, gene or label.
+        If the atlas is too small for a map.
+    InvalidValueError
+        If the ratio is out of bounds.
+    ExpressomeError
+        As `choose_colouring` raises them.
     """
     if view.map is None:
         msg = "this atlas has fewer than three samples or genes, too few for a map"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from expressome.errors import ExpressomeWarning, FileFormatError
 from expressome.pipeline.answer_keeping import Prediction, to_predictions
 from expressome.pipeline.exploring import AtlasView
+from expressome.pipeline.h5ad_receiving import receive_h5ad
 from expressome.pipeline.input_reading import open_table
 from expressome.pipeline.sample_exploring import SampleHit, to_hit
 from expressome.tables import CountTable, read_counts
@@ -30,6 +31,7 @@ _MOST_ROWS = 300_000
 _MOST_SAMPLES = 500
 _N_NEAREST = 5
 _PIECE_BYTES = 2**20
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 # Warnings are caught for the whole process, so tables are answered one at a time.
 _ONE_AT_A_TIME = Lock()
 
@@ -100,7 +102,7 @@ def answer_upload(view: AtlasView, path: Path) -> UploadAnswer:
     view
         The atlas, with or without a model.
     path
-        Raw counts, genes x samples, as TSV, CSV (gzipped or not) or Parquet.
+        Raw counts: genes x samples as TSV, CSV (gzipped or not) or Parquet, or h5ad.
 
     Returns
     -------
@@ -118,7 +120,7 @@ def answer_upload(view: AtlasView, path: Path) -> UploadAnswer:
     _check_size(path)
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        table = read_counts(path)
+        table = _read(path)
         answers, n_missing = _label(view, table)
         scores, places = _place(view, table)
     notes = [str(w.message) for w in caught if issubclass(w.category, ExpressomeWarning)]
@@ -148,6 +150,15 @@ def answer_upload(view: AtlasView, path: Path) -> UploadAnswer:
         notes=list(dict.fromkeys(notes)),
         samples=samples,
     )
+
+
+def _read(path: Path) -> CountTable:
+    """Read a table; what can crash a library is read in a process of its own."""
+    with path.open("rb") as file:
+        is_hdf5 = file.read(len(_HDF5)) == _HDF5
+    if is_hdf5:
+        return receive_h5ad(path, most_samples=_MOST_SAMPLES, most_genes=_MOST_ROWS)
+    return read_counts(path)
 
 
 def _label(view: AtlasView, table: CountTable) -> tuple[list[Prediction] | None, int]:
@@ -182,13 +193,7 @@ def _check_size(path: Path) -> None:
         magic = file.read(8)
     if magic.startswith(b"PAR1"):
         _check_parquet(path)
-    elif magic.startswith(b"\x89HDF"):
-        msg = (
-            f"{path.name} is an HDF5 file (h5ad, h5); the page takes TSV, CSV and Parquet - "
-            "use expressome predict for it"
-        )
-        raise FileFormatError(msg)
-    elif not magic.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+    elif not magic.startswith((_HDF5, b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         _check_text(path, is_packed=magic.startswith(b"\x1f\x8b"))
 
 

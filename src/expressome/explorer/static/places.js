@@ -1,7 +1,8 @@
 // The map of samples: density first, points on zoom; coloured by label, study, gene or confidence.
 import { ask, baseLayout, colours, count, figure, h, plain, plural, sampleUrl, table } from "./parts.js";
 
-export const MAP_HEIGHT = 620, SMALL_HEIGHT = 420;
+export const SMALL_HEIGHT = 420;
+const HIGHEST = 620, NARROW = 560;
 const N_NAMED = 3;
 const OTHER = new Set(["other", "no label"]);
 
@@ -16,6 +17,9 @@ function plotWidth(isWhole) {
   const width = Math.min(document.documentElement.clientWidth, 1344) - 80;
   return isWhole || width < 880 ? width : width * 0.64;
 }
+
+// Not much higher than wide: groups would look squeezed.
+const mapHeight = () => Math.round(Math.min(HIGHEST, Math.max(SMALL_HEIGHT, 1.2 * plotWidth(true))));
 
 export function ratioOf(height, isWhole) {
   return Math.min(5, Math.max(0.2, plotWidth(isWhole) / height)).toPrecision(3);
@@ -52,11 +56,16 @@ function traces(picture, width) {
   const scale = colours.sequential.slice(1).map((colour, k, shown) => [k / (shown.length - 1), colour]);
   const isDensity = !picture.color;
   const value = (i) => isDensity ? Math.log10(picture.n[i]) : picture.value[i];
-  const known = all.filter((i) => value(i) !== null).sort((a, b) => value(a) - value(b));
+  // On top what one looks for: high expression, low confidence.
+  const sign = picture.color === "confidence" ? -1 : 1;
+  const known = all.filter((i) => value(i) !== null).sort((a, b) => sign * (value(a) - value(b)));
   const missing = all.filter((i) => value(i) === null);
   const bar = isDensity && picture.kind === "points" ? { color: colours.categories[0] } : {
     color: known.map(value), colorscale: scale, line: { width: 0 },
-    colorbar: { title: { text: isDensity ? "samples, log10" : plain(picture.color), side: "right" }, thickness: 12, len: 0.7, outlinewidth: 0 },
+    colorbar: {
+      title: { text: isDensity ? "samples, log10" : plain(picture.color), side: width < NARROW ? "top" : "right" }, thickness: 12, len: 0.7, outlinewidth: 0,
+      ...(width < NARROW ? { orientation: "h", y: -0.02, yanchor: "top" } : {}),
+    },
   };
   const found = [trace(picture, known, width, bar, picture.color || "samples")];
   if (missing.length) found.unshift(trace(picture, missing, width, { color: colours.grid }, "not measured"));
@@ -74,13 +83,15 @@ function names(picture, width, height) {
     if (shown.every((one) => Math.abs(one.y - y) > 18 || Math.abs(one.x - x) > one.half + half)) shown.push({ group, x, y, half });
   }
   return [{
-    type: "scatter", mode: "text", name: "names", showlegend: false, hoverinfo: "skip", textposition: "top center", textfont: { size: 12, color: colours.text },
+    type: "scatter", mode: "text", name: "names", showlegend: false, hoverinfo: "skip", textfont: { size: 12, color: colours.text },
+    // Below their samples where they would leave the picture above them.
+    textposition: shown.map((one) => one.y > height - 20 ? "bottom center" : "top center"),
     x: shown.map(({ group }) => group.place[0]), y: shown.map(({ group }) => group.place[1]), text: shown.map(({ group }) => plain(group.name)),
   }];
 }
 
-export function mapPlot(picture, { marks = [], height = MAP_HEIGHT } = {}) {
-  const width = plotWidth(height === MAP_HEIGHT);
+export function mapPlot(picture, { marks = [], height = mapHeight(), isWhole = true } = {}) {
+  const width = plotWidth(isWhole);
   const data = [...traces(picture, width), ...names(picture, width, height)];
   if (marks.length) {
     data.push({
@@ -121,8 +132,7 @@ function inView(picture) {
     return table("in-view", "Samples in view", [
       { title: "sample", value: (i) => picture.samples[i], link: (i) => sampleUrl(picture.samples[i]) },
       { title: "description", value: (i) => picture.texts[i] },
-      ...(picture.color ? [{ title: picture.color, kind: picture.categories.length ? "text" : "number",
-        value: (i) => picture.categories.length ? picture.categories[picture.value[i]] : picture.value[i] }] : []),
+      ...(picture.color && !picture.categories.length ? [{ title: picture.color, kind: "number", value: (i) => picture.value[i] }] : []),
     ], picture.x.map((_, i) => i));
   }
   if (!picture.groups.length) return null;
@@ -140,12 +150,12 @@ export async function showMap({ query, facts, replace }) {
     if (state.box.every((bound) => bound !== null)) ["x0", "x1", "y0", "y1"].forEach((name, k) => values.set(name, state.box[k]));
     return values;
   };
-  const askMap = () => ask(`/api/map?${address()}&ratio=${ratioOf(MAP_HEIGHT, true)}`);
+  const askMap = () => ask(`/api/map?${address()}&ratio=${ratioOf(mapHeight(), true)}`);
   let picture = await askMap();
   const marked = state.mark ? await ask(`/api/samples/${encodeURIComponent(state.mark)}`) : null;
   const marks = marked ? [{ name: marked.sample, place: marked.place }] : [];
   const drawn = figure("map", {
-    title: picture.color ? `Samples by ${picture.color}` : "Density of samples", caption: "Near samples have similar expression; distances between far groups mean little.",
+    title: picture.color ? `Samples by ${picture.color}` : "Where the samples lie", caption: "Near samples have similar expression; distances between far groups mean little.",
     text: mapText(picture), plot: mapPlot(picture, { marks }), tsv: mapTsv(picture), settings: { scrollZoom: true, doubleClick: false },
   });
   const tablePlace = h("div", {}, inView(picture) ?? "");

@@ -66,27 +66,19 @@ export function answerCard(prediction, { level = "h2", note = null } = {}) {
       h("dd", {}, h("progress", { max: 1, value: one.probability, "aria-label": `Probability of ${one.label}` }), h("span", { class: "number" }, one.probability.toFixed(3)))))));
 }
 
-// Genes for and against the label: a second or two of work, so only when asked for.
-function reasonsCard(sample) {
-  const place = h("div", { class: "stack" });
+// Genes for and against the label, asked for once the page stands.
+function reasonsCard(sample, label) {
+  const place = h("div", { class: "stack" }, h("p", { class: "absent", role: "status" }, "Asking the model which genes speak for it ..."));
   const effects = (id, caption, genes) => genes.length ? table(id, caption, [
     { title: "gene", value: (one) => one.symbol, link: (one) => geneUrl(one.gene) },
     { title: "effect", kind: "score", value: (one) => one.log_odds, explanation: "Change of the label's log odds against the gene at its training median, all others as they are." },
     { title: "value", kind: "number", value: (one) => one.value, explanation: "In this sample, on the model's scale." },
     { title: "median", kind: "number", value: (one) => one.training_median, explanation: "Over the training samples." },
   ], genes) : h("p", { class: "absent" }, `${caption}: none.`);
-  const button = h("button", { type: "button", class: "action", onclick: async () => {
-    button.disabled = true;
-    button.textContent = "Asking the model ...";
-    try {
-      const found = await ask(`/api/samples/${encodeURIComponent(sample)}/reasons`);
-      button.remove();
-      place.replaceChildren(effects("genes-for", `Genes that speak for ${found.label}`, found.genes_for), effects("genes-against", `Genes that speak against ${found.label}`, found.genes_against));
-    } catch (error) {
-      place.replaceChildren(h("p", { class: "error", role: "alert" }, error.message));
-    }
-  } }, "Which genes speak for it?");
-  return h("div", { class: "stack" }, h("p", {}, button), place);
+  ask(`/api/samples/${encodeURIComponent(sample)}/reasons`).then((found) => place.replaceChildren(
+    effects("genes-for", `Genes that speak for ${label}`, found.genes_for), effects("genes-against", `Genes that speak against ${label}`, found.genes_against)),
+  (error) => place.replaceChildren(h("p", { class: "error", role: "alert" }, error.message)));
+  return place;
 }
 
 export async function smallMap(marks, text, title = "Place on the map") {
@@ -94,7 +86,7 @@ export async function smallMap(marks, text, title = "Place on the map") {
   if (!picture) return null;
   return figure("place", {
     title, caption: text, text: mapText(picture),
-    plot: mapPlot(picture, { marks, height: SMALL_HEIGHT }), tsv: mapTsv(picture),
+    plot: mapPlot(picture, { marks, height: SMALL_HEIGHT, isWhole: false }), tsv: mapTsv(picture),
   }).element;
 }
 
@@ -116,10 +108,10 @@ export async function showSample({ parts }) {
       h("div", { class: "columns" },
         h("div", { class: "stack" },
           h("div", { class: "card" }, h("h2", {}, "Labels"), sample.labels.length ? chips(sample.labels) : h("p", {}, "It carries no label.")),
+          answerCard(sample.prediction, { note: seen }),
           map, sampleTable("nearest", "Nearest samples", sample.nearest, [distanceColumn])),
         h("div", { class: "stack" },
-          answerCard(sample.prediction, { note: seen }),
-          sample.prediction ? reasonsCard(sample.sample) : null,
+          sample.prediction ? reasonsCard(sample.sample, sample.prediction.label) : null,
           h("div", { class: "card" }, h("h2", {}, "What is known of it"),
             facts(Object.entries(NAMES).filter(([name]) => name in sample.fields && sample.fields[name] !== null && sample.fields[name] !== "")
               .map(([name, title]) => [title, link(name, sample.fields[name])])),

@@ -25,7 +25,7 @@ export async function showUpload({ facts, remember, go }) {
       problem.replaceChildren(h("p", { class: "error" }, h("strong", {}, "This table cannot be read. "), error.message));
     }
   }
-  const input = h("input", { type: "file", id: "file", accept: ".tsv,.csv,.txt,.gz,.parquet", onchange: () => input.files[0] && take(input.files[0]) });
+  const input = h("input", { type: "file", id: "file", accept: ".tsv,.csv,.txt,.gz,.parquet,.h5ad", onchange: () => input.files[0] && take(input.files[0]) });
   const zone = h("div", { class: "drop", ondragover: (event) => { event.preventDefault(); zone.classList.add("over"); },
     ondragleave: () => zone.classList.remove("over"),
     ondrop: (event) => { event.preventDefault(); zone.classList.remove("over"); if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); } },
@@ -36,7 +36,7 @@ export async function showUpload({ facts, remember, go }) {
     content: [
       h("h1", {}, "Your samples"),
       h("p", { class: "lead" }, facts.has_model
-        ? "Raw counts, genes x samples, as TSV, CSV (gzipped or not) or Parquet, up to 64 MB. Each sample gets labels with a confidence, its place on the map and the samples nearest to it. The table stays on this computer and is not kept."
+        ? "Raw counts: genes x samples as TSV, CSV (gzipped or not) or Parquet, or an h5ad file; up to 64 MB and 500 samples. Each sample gets labels with a confidence, its place on the map and the samples nearest to it. The table stays on this computer and is not kept."
         : "No model was opened, so samples get a place on the map and their nearest samples, but no labels. Start the explorer with --model for labels."),
       zone, problem,
     ],
