@@ -1,6 +1,6 @@
 """Block functions of normalisation: from counts of 256 samples to a stored block."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ __all__ = [
     "collect_distributions",
     "detect_genes",
     "fit_on_samples",
-    "share_memory",
+    "record_blocks",
 ]
 
 # log2(1 + count) of any 32-bit count lies below 32; a quarter of a doubling is
@@ -150,13 +150,45 @@ def build_blocks(job: BlockJob, writer: AtlasWriter, resources: Resources) -> No
     On a cluster each worker reads its own samples from shared storage; here one
     reader inflates ahead of the threads. The blocks are the same bytes.
     """
+    record_blocks(
+        partial(make_block, job),
+        writer,
+        read_items=partial(_read_items, job),
+        n_threads=_n_threads(job, resources),
+        resources=resources,
+    )
+
+
+def record_blocks(
+    function: Callable[[Item], dict[str, Any]],
+    writer: AtlasWriter,
+    *,
+    read_items: Callable[[list[int], Resources], Iterator[Item]],
+    n_threads: int,
+    resources: Resources,
+) -> None:
+    """Apply a function to every unfinished block and record what it gives.
+
+    Parameters
+    ----------
+    function
+        Makes and stores a block of (number, counts); it reads the counts where they are None.
+    writer
+        Where to.
+    read_items
+        Gives the blocks of these numbers with their counts, in order, within a budget.
+    n_threads
+        Blocks under way at once here.
+    resources
+        Half the memory is for reading, half for the blocks under way.
+    """
     todo = writer.unfinished
     n_total = len(writer.records) + len(todo)
-    function = partial(make_block, job)
     if resources.cluster is None:
-        items = _read_items(job, todo, share_memory(resources))
-        threads = replace(resources, workers=_n_threads(job, resources))
-        made = map_blocks(function, items, resources=threads, n_ahead=threads.n_workers)
+        half_bytes = max(resources.memory_bytes // 2, MIN_MEMORY_BYTES)
+        items = read_items(todo, replace(resources, memory_bytes=half_bytes))
+        threads = replace(resources, workers=n_threads)
+        made = map_blocks(function, items, resources=threads, n_ahead=n_threads)
     else:
         made = map_blocks(function, ((block, None) for block in todo), resources=resources)
     resources.progress("normalize", len(writer.records), n_total)
@@ -265,19 +297,3 @@ def collect_distributions(job: BlockJob, writer: AtlasWriter) -> dict[str, NDArr
         rows = [row for record in records for row in record[name]]
         found[name] = np.array(rows, np.int64).reshape(-1, n_bins)
     return found
-
-
-def share_memory(resources: Resources) -> Resources:
-    """Leave half of the memory to the blocks under way.
-
-    Parameters
-    ----------
-    resources
-        All of it.
-
-    Returns
-    -------
-    Resources
-        With the half that reading may take.
-    """
-    return replace(resources, memory_bytes=max(resources.memory_bytes // 2, MIN_MEMORY_BYTES))

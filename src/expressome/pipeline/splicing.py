@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from expressome.atlas import Atlas, AtlasWriter, write_block
 from expressome.atlas.linking import copy_elements, link_blocks
 from expressome.atlas.schema import SECTION
 from expressome.atlas.shards import BLOCK_SAMPLES, n_blocks
-from expressome.engine import Resources, map_blocks
+from expressome.engine import Resources
 from expressome.normalization.fingerprints import fingerprint_counts, hash_genes
 from expressome.normalization.recipe import Normalizer
-from expressome.pipeline.atlas_building import BlockJob, detect_genes, share_memory
+from expressome.pipeline.atlas_building import BlockJob, detect_genes, record_blocks
 from expressome.pipeline.atlas_matching import match_genes, read_hashes
 from expressome.results import LabelMatrix
 
@@ -179,20 +179,14 @@ def splice_blocks(job: SpliceJob, writer: AtlasWriter, resources: Resources) -> 
     n_detected = job.atlas.obs["n_detected"].to_numpy(np.int64).tolist()
     entries = {"n_detected": n_detected, "counts_hash": job.old_hashes.tolist()}
     link_blocks(job.atlas, writer, blocks=same, entries=entries)
-    todo = writer.unfinished
-    n_total = len(writer.records) + len(todo)
-    function = partial(_make_block, job)
-    if resources.cluster is None:
-        block_bytes = _BYTES_PER_CELL * BLOCK_SAMPLES * job.base.normalizer.n_genes
-        n_threads = max(1, min(resources.n_workers, resources.memory_bytes // 2 // block_bytes))
-        items = _read_items(job, todo, share_memory(resources))
-        threads = replace(resources, workers=n_threads)
-        made = map_blocks(function, items, resources=threads, n_ahead=n_threads)
-    else:
-        made = map_blocks(function, ((block, None) for block in todo), resources=resources)
-    for record in made:
-        writer.record(record)
-        resources.progress("normalize", len(writer.records), n_total)
+    block_bytes = _BYTES_PER_CELL * BLOCK_SAMPLES * job.base.normalizer.n_genes
+    record_blocks(
+        partial(_make_block, job),
+        writer,
+        read_items=partial(_read_items, job),
+        n_threads=max(1, min(resources.n_workers, resources.memory_bytes // 2 // block_bytes)),
+        resources=resources,
+    )
     return len(same)
 
 
