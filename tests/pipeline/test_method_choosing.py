@@ -92,9 +92,11 @@ def test_auto_compares_every_method_on_validation_studies(folder):
     said = json.loads(result.stdout)["augmentation"]
     assert [row["method"] for row in said["trials"]] == ["none", *METHODS]
     assert "lung" in said["rare_labels"]
-    gains = {row["method"]: row["average_precision"]["gain"] for row in said["trials"]}
-    best = max(gains, key=gains.get)
-    assert said["used"] == (best if gains[best] >= 0.01 else "none")
+    gains = {row["method"]: row["average_precision"] for row in said["trials"]}
+    assert said["used"] == "none" or gains[said["used"]]["low"] > 0
+    assert said["used"] != "none" or not any(
+        row["low"] > 0 and row["gain"] >= 0.01 for row in gains.values()
+    )
     assert "average precision" in said["reason"]
     assert said["used"] in (out / "README.md").read_text() or said["used"] == "none"
 
@@ -109,22 +111,61 @@ def test_synthetic_samples_are_refused_by_the_split():
         )
 
 
-def trials(**precision):
+def trials(*, spread=0.001, n_pairs=8, **precision):
+    """Trials whose gains over none differ by the spread from pair to pair, up and down."""
     return [
-        Trial("lung", 9, repeat, method, value, 0.0, 4)
-        for repeat in (0, 1)
+        Trial("lung", 9, repeat, method, value + (method != "none") * shift, 0.0, 4)
+        for repeat, shift in enumerate(np.resize([spread, -spread], n_pairs))
         for method, value in precision.items()
     ]
 
 
-def test_the_method_that_gained_most_wins():
+def test_the_method_that_gained_most_wins_where_the_gain_is_certain():
     found = _decide(trials(none=0.5, mixup=0.55, smote=0.6))
 
     assert (found.asked, found.used) == ("auto", "smote")
+    # Two methods, so 0.975 one-sided: t(7) = 2.365 times 0.001 * sqrt(8 / 7) / sqrt(8).
+    low = 0.1 - 2.365 * 0.001 / np.sqrt(7)
+    assert found.trials[2]["average_precision"]["low"] == pytest.approx(low, abs=1e-6)
     assert found.reason == (
-        "gained +0.100 in average precision over none, over 1 rare labels on validation studies"
+        "gained +0.100 in average precision over none (at least +0.099 with 95% certainty for "
+        "2 methods together), over 1 rare labels on validation studies"
     )
     assert [row["method"] for row in found.trials] == ["none", "mixup", "smote"]
+
+
+def test_a_gain_whose_interval_holds_0_is_no_reason():
+    found = _decide(trials(none=0.5, mixup=0.55, smote=0.4, spread=0.1))
+
+    # 0.05 - 2.365 * 0.1 / sqrt(7)
+    assert found.used == "none"
+    assert found.reason == (
+        "no method gained 0.01 or more in average precision for certain over 1 rare labels on "
+        "validation studies; the best, mixup, gained +0.050 (at least -0.039 with 95% certainty "
+        "for 2 methods together)"
+    )
+
+
+def test_a_certain_gain_beats_a_larger_uncertain_one():
+    sure = trials(none=0.5, mixup=0.55)
+    unsure = [trial for trial in trials(gan=0.6, spread=0.3) if trial.method == "gan"]
+
+    assert _decide(sure + unsure).used == "mixup"
+
+
+def test_the_bound_widens_with_the_number_of_methods():
+    alone = trials(none=0.5, mixup=0.55, spread=0.05)
+    many = trials(none=0.5, mixup=0.55, smote=0.4, copula=0.4, gaussian=0.4, gan=0.4, spread=0.05)
+
+    assert _decide(alone).used == "mixup"
+    assert _decide(many).used == "none"
+
+
+def test_one_comparison_is_no_reason():
+    found = _decide(trials(none=0.5, mixup=0.9, n_pairs=1))
+
+    assert found.used == "none"
+    assert "gained +0.401 (one comparison, so without a bound)" in found.reason
 
 
 def test_a_gain_below_the_margin_is_no_reason():

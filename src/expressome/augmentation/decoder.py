@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from expressome.augmentation.quantile_mapping import match_genes, match_samples
+from expressome.augmentation.moments import balance_signs
+from expressome.augmentation.quantile_mapping import (
+    SAMPLES_AT_ONCE,
+    match_genes,
+    match_samples,
+    run_in_threads,
+)
 from expressome.augmentation.study_effects import StudyEffects
 from expressome.augmentation.training_samples import TrainingSamples
 from expressome.augmentation.within_groups import (
@@ -35,17 +41,21 @@ class LabelReference:
 
     Attributes
     ----------
-    values
-        Real samples, and borrowed ones below 20, shape (n_reference, n_genes), >= 0.
+    borrowed
+        What fills up a label of fewer than 20 samples: deviations of other samples on
+        its centres, shape (n_borrowed, n_genes), >= 0.
     residuals
-        Their deviations outside the space, variances unbiased, same number of
-        genes.
+        Deviations outside the space of real samples and borrowed ones, variances
+        unbiased, shape (n_reference, n_genes).
+    lengths
+        Squared length of each residual.
     reach
         Median squared distance of a real sample to the nearest other one.
     """
 
-    values: NDArray[np.float32]
+    borrowed: NDArray[np.float32]
     residuals: NDArray[np.float32]
+    lengths: NDArray[np.float32]
     reach: float
 
 
@@ -105,48 +115,76 @@ class Decoder:
         deviations *= inflation[sources, None]
         moved = deviations[len(sources) - n_borrowed :]
         seats = self.groups.centres[members[rng.choice(own, n_borrowed)]] + moved
-        references = np.vstack([self.samples.values[own], np.maximum(seats, 0)])
         deviations -= (self.scores[sources] * self.space.scales) @ self.space.components
-        return LabelReference(references, deviations, _measure_reach(self.samples.values[own]))
+        lengths = np.einsum("ig,ig->i", deviations, deviations)
+        reach = _measure_reach(self.samples.values[own])
+        return LabelReference(np.maximum(seats, 0), deviations, lengths, reach)
 
-    def _draw_residuals(
+    def _draw_latent(
         self,
         bases: NDArray[np.intp],
-        squares: NDArray[np.float32],
+        scores: NDArray[np.float32],
         *,
         reference: LabelReference,
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
+        """Give centre, deviation and residual of each new sample, before any mapping."""
+        n_near = min(_NEIGHBOURS, len(reference.residuals))
+        drawn = rng.standard_normal((len(bases), n_near)).astype(np.float32)
+        drawn -= drawn.mean(axis=1, keepdims=True)
+        drawn /= np.sqrt(max(n_near - 1, 1))
+        latent = np.empty((len(bases), self.samples.n_genes), dtype=np.float32)
+        noise = np.empty_like(latent)
+
+        def draw(part: slice) -> None:
+            latent[part] = (scores[part] * self.space.scales) @ self.space.components
+            latent[part] += self.groups.centres[self.groups.members[bases[part]]]
+            kept, noise[part] = self._draw_residuals(
+                bases[part], scores[part], drawn[part], reference=reference
+            )
+            latent[part] += kept
+
+        run_in_threads(draw, n_items=len(bases), step=SAMPLES_AT_ONCE, n_workers=self.n_workers)
+        noise *= balance_signs(latent, noise)[:, None]
+        latent += noise
+        return latent
+
+    def _draw_residuals(
+        self,
+        bases: NDArray[np.intp],
+        scores: NDArray[np.float32],
+        drawn: NDArray[np.float32],
+        *,
+        reference: LabelReference,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Draw residuals from a normal around the neighbours of each base's residual.
 
         The base's own residual keeps the largest share that leaves the new
-        sample as far from it as real samples are from their nearest.
+        sample as far from it as real samples are from their nearest. Centre with
+        kept part, and noise, are given apart.
         """
         members = self.groups.members[bases]
         own = self.samples.values[bases] - self.groups.centres[members]
         own *= self.groups.inflation()[bases, None]
         own -= (self.scores[bases] * self.space.scales) @ self.space.components
         residuals = reference.residuals
-        n_near = min(_NEIGHBOURS, len(residuals))
-        lengths = (residuals**2).sum(axis=1)
-        order = np.argsort(lengths[None, :] - 2 * own @ residuals.T, axis=1)
-        near = order[:, :n_near]
-        averaging = np.zeros((len(bases), len(residuals)), dtype=np.float32)
-        np.put_along_axis(averaging, near, 1 / n_near, axis=1)
-        drawn = rng.standard_normal(near.shape).astype(np.float32)
-        drawn -= drawn.mean(axis=1, keepdims=True)
-        drawn /= np.sqrt(max(n_near - 1, 1))
-        weights = np.zeros_like(averaging)
-        np.put_along_axis(weights, near, drawn, axis=1)
-        centres = averaging @ residuals
-        own -= centres
-        around = np.maximum((own**2).sum(axis=1), 1e-12)
-        shares = np.clip(1 - (reference.reach - squares) / (2 * around), 0, _MOST_KEPT)
-        shares = np.where(self.groups.sizes[members] > 1, shares, 0).astype(np.float32)[:, None]
-        own *= shares
-        own += centres
-        own += np.sqrt(1 - shares**2) * (weights @ residuals)
-        return own
+        squares = reference.lengths - 2 * own @ residuals.T
+        near = np.argsort(squares, axis=1)[:, : drawn.shape[1]]
+        moves = (scores - self.scores[bases]) * self.space.scales
+        gaps = reference.reach - (moves**2).sum(axis=1)
+        noise = np.empty_like(own)
+        for i, seats in enumerate(near):
+            around = residuals[seats]
+            centre = around.mean(axis=0)
+            own[i] -= centre
+            share = 0.0
+            if self.groups.sizes[members[i]] > 1:
+                spread = 2 * max(float(own[i] @ own[i]), 1e-12)
+                share = float(np.clip(1 - gaps[i] / spread, 0, _MOST_KEPT))
+            own[i] *= np.float32(share)
+            own[i] += centre
+            noise[i] = np.float32(np.sqrt(1 - share**2)) * (drawn[i] @ around)
+        return own, noise
 
     def decode(
         self,
@@ -162,7 +200,7 @@ class Decoder:
         A profile is the centre of its base sample's group, plus the deviation
         along the components, plus part of the base's residual and a normal
         combination of those near it, so genes keep their correlations. It is
-        mapped gene by gene onto the label's real distributions and then sample by
+        mapped gene by gene onto the distributions of the bases and then sample by
         sample onto the sorted values of its base, zeros and ties included.
 
         Parameters
@@ -184,12 +222,10 @@ class Decoder:
         ndarray
             Shape (n, n_genes), float32, >= 0.
         """
-        moves = (scores - self.scores[bases]) * self.space.scales
-        squares = np.asarray((moves**2).sum(axis=1), dtype=np.float32)
-        latent = np.asarray((scores * self.space.scales) @ self.space.components, dtype=np.float32)
-        latent += self.groups.centres[self.groups.members[bases]]
-        latent += self._draw_residuals(bases, squares, reference=reference, rng=rng)
-        matched = match_genes(latent, reference.values, n_workers=self.n_workers)
+        latent = self._draw_latent(bases, scores, reference=reference, rng=rng)
+        # Those of this batch's bases: its studies have the shares that they have there.
+        own = np.vstack([self.samples.values[np.unique(bases)], reference.borrowed])
+        matched = match_genes(latent, own, n_workers=self.n_workers)
         # Genes tied at the reference's minimum are ordered by the latent value.
         matched += np.float32(1e-4) * latent
         templates = self.samples.values[bases]

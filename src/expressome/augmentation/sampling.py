@@ -181,9 +181,10 @@ class Generator:
             msg = f"n_samples is {n_samples}; at least 1 sample must be asked for"
             raise InvalidValueError(msg)
         reference = self.decoder.references(holders, rng)
+        groups = self.decoder.groups.members[holders]
         blocks = []
         for n_block in _cut_evenly(n_samples):
-            bases = spread_evenly(holders, max(n_block, _MIN_BLOCK), rng)
+            bases = spread_evenly(holders, max(n_block, _MIN_BLOCK), rng, groups=groups)
             scores = self._draw_scores(holders, bases, rng)
             made = self.decoder.decode(bases, scores, reference, effects=effects, rng=rng)
             blocks.append(made[:n_block])
@@ -243,7 +244,11 @@ def _cut_evenly(n_samples: int) -> list[int]:
 
 
 def spread_evenly(
-    holders: NDArray[np.intp], n_samples: int, rng: np.random.Generator
+    holders: NDArray[np.intp],
+    n_samples: int,
+    rng: np.random.Generator,
+    *,
+    groups: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:
     """Give every sample of a label as a base equally often, in random order.
 
@@ -255,15 +260,28 @@ def spread_evenly(
         Positions to give.
     rng
         Source of randomness.
+    groups
+        Group of each holder. Where not all can occur equally often, each group has
+        the share that it has in the label, to one sample.
 
     Returns
     -------
     ndarray
         Shape (n_samples,); no position occurs twice more often than another.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> sorted(spread_evenly(np.array([4, 7]), 4, rng).tolist())
+    [4, 4, 7, 7]
     """
-    n_rounds = -(-n_samples // len(holders))
-    rounds = [rng.permutation(holders) for _ in range(n_rounds)]
-    return np.concatenate(rounds)[:n_samples]
+    n_rounds, n_rest = divmod(n_samples, len(holders))
+    order = rng.permutation(len(holders))
+    if groups is not None:
+        order = order[np.argsort(groups[order], kind="stable")]
+    places = (np.arange(n_rest) + rng.random()) * len(holders) / max(n_rest, 1)
+    rest = holders[order[places.astype(np.intp)]]
+    return rng.permutation(np.concatenate([np.tile(holders, n_rounds), rest]))
 
 
 def run_layers(

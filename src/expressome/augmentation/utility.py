@@ -283,11 +283,13 @@ def measure_utility(
     return trials
 
 
-def summarize_utility(trials: Sequence[Trial], *, by_size: bool = True) -> list[dict[str, Any]]:
+def summarize_utility(
+    trials: Sequence[Trial], *, by_size: bool = True, confidence: float = 0.95
+) -> list[dict[str, Any]]:
     """Average the trials per size and method, with paired gains over no augmentation.
 
-    The interval is that of Student's t over the pairs of one label and repeat,
-    95%. Pairs of one label share samples, so it is somewhat too narrow.
+    The interval is that of Student's t over the pairs of one label and repeat.
+    Pairs of one label share samples, so it is somewhat too narrow.
 
     Parameters
     ----------
@@ -295,6 +297,8 @@ def summarize_utility(trials: Sequence[Trial], *, by_size: bool = True) -> list[
         From `measure_utility` or `score_methods`.
     by_size
         Whether trials of another number of real samples are kept apart.
+    confidence
+        Of the intervals.
 
     Returns
     -------
@@ -323,15 +327,16 @@ def summarize_utility(trials: Sequence[Trial], *, by_size: bool = True) -> list[
         for score in ("average_precision", "f1"):
             values = np.array([getattr(t, score) for t in own])
             gains = values - np.array([getattr(t, score) for t in pairs])
-            entry[score] = {"mean": float(values.mean())} | _interval(gains)
+            entry[score] = {"mean": float(values.mean())} | _interval(gains, confidence)
         found.append(entry)
     return found
 
 
-def _interval(gains: NDArray[np.float64]) -> dict[str, float]:
-    """Give the mean gain and its 95% interval."""
+def _interval(gains: NDArray[np.float64], confidence: float) -> dict[str, float]:
+    """Give the mean gain and its interval."""
     mean, n_pairs = float(gains.mean()), len(gains)
     if n_pairs < 2:
         return {"gain": mean, "low": float("nan"), "high": float("nan")}
-    reach = stats.t.ppf(0.975, n_pairs - 1) * gains.std(ddof=1) / np.sqrt(n_pairs)
-    return {"gain": mean, "low": mean - float(reach), "high": mean + float(reach)}
+    quantile = stats.t.ppf((1 + confidence) / 2, n_pairs - 1)
+    reach = float(quantile * gains.std(ddof=1) / np.sqrt(n_pairs))
+    return {"gain": mean, "low": mean - reach, "high": mean + reach}

@@ -43,8 +43,10 @@ __all__ = [
 Augment = Literal["none", "auto"] | Method
 AUGMENT: tuple[str, ...] = ("none", "auto", *METHODS)
 
-# A method must beat none by this much: smaller gains are chance (as `choose_settings`).
+# A method must beat none by this much: smaller gains do not pay for the longer training.
 _MARGIN = 0.01
+# Chance of using a method that gains nothing, over all methods together.
+_ERROR = 0.05
 # Size of the classifier that methods are compared with.
 _N_TREES_TRIED = 30
 _N_GENES_TRIED = 1000
@@ -71,7 +73,8 @@ class Augmentation:
     rare_labels
         Labels that the choice was made on.
     trials
-        Per method: average precision and F1 on unseen studies, with paired gains.
+        Per method: average precision and F1 on unseen studies, with paired gains and
+        the interval that decided.
     scale
         Factor that takes the classifier's genes to the scale before length
         division, on which methods work.
@@ -254,8 +257,10 @@ def choose_augmentation(
     A label is rare with fewer than 50 training samples. Each method makes
     samples of the rare labels from the training side of each pair alone; the
     classifier is fitted with and without them and answers the other side. The
-    method with the largest mean gain in average precision over none wins, if it
-    gains 0.01 or more.
+    method with the largest mean gain in average precision over none wins among
+    those that gain 0.01 or more and whose gain lies above 0 with a certainty of 95%
+    for all methods together (Student's t over labels and pairs, Bonferroni).
+    None wins otherwise.
 
     Parameters
     ----------
@@ -346,25 +351,34 @@ def _compare(
 
 
 def _decide(trials: Sequence[Trial]) -> Augmentation:
-    """Take the method that gained most, or none."""
+    """Take the method that gained most among those that gained for certain, or none.
+
+    Each method's gain has a one-sided bound at 1 - 0.05 / n for n methods (Bonferroni): the
+    best of several gains by chance.
+    """
     if not trials:
         reason = (
             f"no label with fewer than {RARE_BELOW} training samples has two samples in "
             "validation studies"
         )
         return Augmentation("auto", NONE, reason)
-    rows = summarize_utility(trials, by_size=False)
+    n_methods = max(1, len({trial.method for trial in trials} - {NONE}))
+    rows = summarize_utility(trials, by_size=False, confidence=1 - 2 * _ERROR / n_methods)
     labels = tuple(dict.fromkeys(trial.label for trial in trials))
-    best = max(rows, key=lambda row: row["average_precision"]["gain"])
-    gain = best["average_precision"]["gain"]
+    gains = {row["method"]: row["average_precision"] for row in rows if row["method"] != NONE}
+    ranked = sorted(gains, key=lambda method: gains[method]["gain"], reverse=True)
+    certain = [m for m in ranked if gains[m]["low"] > 0 and gains[m]["gain"] >= _MARGIN]
+    best = (certain or ranked)[0]
+    gain, low = gains[best]["gain"], gains[best]["low"]
     compared = f"over {len(labels)} rare labels on validation studies"
-    if best["method"] == NONE or gain < _MARGIN:
-        others = [row for row in rows if row["method"] != NONE]
-        top = max(others, key=lambda row: row["average_precision"]["gain"])
-        reason = (
-            f"no method gained {_MARGIN:g} in average precision {compared}; the best, "
-            f"{top['method']}, gained {top['average_precision']['gain']:+.3f}"
-        )
-        return Augmentation("auto", NONE, reason, labels, tuple(rows))
-    reason = f"gained {gain:+.3f} in average precision over none, {compared}"
-    return Augmentation("auto", best["method"], reason, labels, tuple(rows))
+    bound = f"at least {low:+.3f} with {1 - _ERROR:.0%} certainty for {n_methods} methods together"
+    if certain:
+        reason = f"gained {gain:+.3f} in average precision over none ({bound}), {compared}"
+        return Augmentation("auto", best, reason, labels, tuple(rows))
+    if np.isnan(low):
+        bound = "one comparison, so without a bound"
+    reason = (
+        f"no method gained {_MARGIN:g} or more in average precision for certain {compared}; "
+        f"the best, {best}, gained {gain:+.3f} ({bound})"
+    )
+    return Augmentation("auto", NONE, reason, labels, tuple(rows))
