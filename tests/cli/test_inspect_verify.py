@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from tests.support.build import make_archs4, make_genes, make_samples
 
+from expressome.cli.inspect import _show_table
 from expressome.cli.main import cli
 from expressome.manifest import hash_file
 from expressome.pipeline.normalizing import normalize
@@ -114,6 +115,24 @@ def test_a_table_tells_a_manifest_in_a_line(tmp_path):
 
     assert "manifest: pack of 2 files, 2026-01-02" in result.stdout
     assert "versions" not in result.stdout
+
+
+def test_groups_and_rows_of_one_kind_are_tables_of_their_own(capsys):
+    each = {"train": {"samples": 5}, "reason": ""}
+    _show_table(
+        {
+            "n_labels": 2,
+            "split": {"fractions": [0.7, 0.3], "labels": {"liver": each, "lung": each}},
+            "samples": [f"S{i}" for i in range(30)],
+            "manifest": {"verb": "normalize", "inputs": [1], "created": "2026", "run": {"a": {}}},
+        }
+    )
+
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "│ n_labels │ 2 │" in lines
+    assert "│ manifest │ normalize of 1 files, 2026 │" in lines
+    assert "S19, and 10 more" in " ".join(lines)
+    assert {"split, labels", "train samples", "liver 5", "lung 5"} <= set(lines)
 
 
 def test_inspect_needs_no_readable_counts(damaged):
