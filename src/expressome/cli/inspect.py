@@ -76,16 +76,14 @@ def _draw_tables(title: str, value: Mapping[str, Any]) -> Iterator[Any]:
         names = [
             name for name in next(iter(rows.values())) if any(row[name] for row in rows.values())
         ]
-        columns = (
-            Column(name, overflow="fold", min_width=max(map(len, name.split()), default=1))
-            for name in ("", *names)
-        )
+        # A word per line: numbers are shorter than their names.
+        columns = (Column(name.replace(" ", "\n"), overflow="fold") for name in ("", *names))
         table = Table(
             *columns,
             title=title,
             title_justify="left",
             box=box.SIMPLE_HEAD,
-            padding=0,
+            padding=(0, 1, 0, 0),
             show_edge=False,
         )
         for key, row in rows.items():
