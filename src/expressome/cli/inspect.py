@@ -83,7 +83,7 @@ def _draw_tables(title: str, value: Mapping[str, Any]) -> Iterator[Any]:
             title=title,
             title_justify="left",
             box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
+            padding=0,
             show_edge=False,
         )
         for key, row in rows.items():
