@@ -1,7 +1,6 @@
 """Meter a run: seconds, bytes read and written, and peak memory, stage by stage."""
 
 import functools
-import os
 import sys
 import threading
 import time
@@ -269,14 +268,17 @@ def _take_peak() -> None:
 def _read_peak_memory() -> int:
     """Give the highest resident memory since the last reset, in bytes; 0 if unknown."""
     status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if os.name == "nt":
+    try:
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # on Windows
         return 0
-    import resource
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
 

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.faults.commands import COMMANDS, timed_run
 from tests.support.build import make_archs4, make_samples
 from tests.support.studies import gene_table, make_study_atlas
 
@@ -56,3 +58,16 @@ def house(built, tmp_path):
     folder = tmp_path / "house"
     shutil.copytree(built, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def expected(built, tmp_path_factory):
+    """Give the hash of what a command makes undisturbed; each runs once."""
+
+    @cache
+    def find(name):
+        folder = tmp_path_factory.mktemp("undisturbed") / "house"
+        shutil.copytree(built, folder)
+        return timed_run(COMMANDS[name], folder)[1]
+
+    return find

@@ -4,11 +4,10 @@ import os
 import shutil
 import subprocess
 import time
-from functools import cache
 
 import numpy as np
 import pytest
-from tests.faults.commands import COMMANDS, digest_inputs, run, start, timed_run
+from tests.faults.commands import COMMANDS, digest_inputs, run, start
 
 pytestmark = pytest.mark.slow
 
@@ -29,19 +28,6 @@ def elsewhere(command, place):
     """Let a command write into another folder."""
     *others, out = command.arguments
     return [*others, str(place / out)]
-
-
-@pytest.fixture(scope="module")
-def expected(built, tmp_path_factory):
-    """Give the hash of what a command makes undisturbed; each runs once."""
-
-    @cache
-    def find(name):
-        folder = tmp_path_factory.mktemp("undisturbed") / "house"
-        shutil.copytree(built, folder)
-        return timed_run(COMMANDS[name], folder)[1]
-
-    return find
 
 
 # What names its output last: an index lies beside its file, a download needs a server.
