@@ -31,6 +31,7 @@ from expressome.pipeline.measuring import measure
 from expressome.pipeline.normalizing import normalize
 from expressome.pipeline.tallying import bin_values, tally_genes, tally_normalization, tally_samples
 from expressome.reference.lengths import load_lengths
+from expressome.reporting.sections.classification import build_classification
 from expressome.results import LABEL_FIELDS, LabelMatrix
 
 N_SAMPLES, N_GENES = 240, 120
@@ -304,6 +305,37 @@ def test_scores_are_taken_as_the_model_wrote_them(folder):
     assert part.reliability.to_dict("records") == [{"confidence": 0.9, "accuracy": 0.8, "n": 5}]
     assert part.risk_coverage["risk"].tolist() == [0.1, 0.2]
     assert part.settings == {"trees": 100, "study effects": "yes"}
+
+
+def test_markers_and_what_synthetic_samples_gain_are_tables():
+    genes = [
+        {"symbol": "ALB", "gene": "E1", "importance": 0.2, "direction": "high"},
+        {"symbol": "", "gene": "E2", "importance": 0.1, "direction": "low"},
+        {"symbol": "APOA2", "gene": "E3", "importance": 0.1, "direction": "high"},
+    ]
+    score = {"mean": 0.8, "gain": 0.1, "low": 0.02, "high": 0.2}
+    trial = {"method": "mixup", "n_pairs": 6, "average_precision": score, "f1": {"mean": 0.7}}
+    metrics = {"settings": {"augmentation": {"used": "mixup", "trials": [trial]}}}
+
+    part = gather_classification(metrics, {"liver": genes, "brain": []})
+
+    assert part.markers.to_dict("index") == {
+        "liver": {"high": "ALB, APOA2", "low": "E2", "lost": 0.2}
+    }
+    assert part.utility.iloc[0].to_dict() == {
+        "method": "mixup",
+        "n_pairs": 6,
+        "average_precision": 0.8,
+        "f1": 0.7,
+        "gain": 0.1,
+        "low": 0.02,
+        "high": 0.2,
+        "used": "yes",
+    }
+    section = build_classification(part)
+    assert [table.key for table in section.tables][-2:] == ["model-markers", "utility-table"]
+    assert gather_classification({}).markers is None
+    assert gather_classification({}).utility is None
 
 
 def test_a_model_that_could_not_be_tested_has_scores_without_test():

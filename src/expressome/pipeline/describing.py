@@ -177,7 +177,10 @@ def collect_content(
     manifests: dict[str, Any] = {"atlas": atlas.manifest}
     classification = None
     if model is not None:
-        classification = gather_classification(read_model_json(model, "metrics.json"))
+        classification = gather_classification(
+            read_model_json(model, "metrics.json"),
+            read_model_json(model, "markers.json") if (model / "markers.json").is_file() else None,
+        )
         described = read_model_json(model, "model.json")
         manifests["model"] = described.get("manifest", described)
     predicted = None if predictions is None else _add_texts(atlas, predictions)

@@ -57,6 +57,8 @@ _WORDS = {
     "chosen_on": "settings chosen on",
     "n_implied_labels": "labels implied by others",
 }
+# Genes named per label; markers.json holds more.
+_N_MARKERS = 12
 _CONFIDENCE_EDGES = np.linspace(0, 1, 21)
 
 
@@ -100,13 +102,17 @@ def _spell(name: str) -> str:
     return _WORDS.get(name, name.replace("_", " "))
 
 
-def gather_classification(metrics: Mapping[str, Any]) -> Classification:
+def gather_classification(
+    metrics: Mapping[str, Any], markers: Mapping[str, Any] | None = None
+) -> Classification:
     """Turn a model's metrics into tables.
 
     Parameters
     ----------
     metrics
         Content of ``metrics.json``.
+    markers
+        Content of ``markers.json``.
 
     Returns
     -------
@@ -141,7 +147,42 @@ def gather_classification(metrics: Mapping[str, Any]) -> Classification:
         ),
         settings={name: _say(value) for name, value in settings.items()},
         leak=leak,
+        markers=_tabulate_markers(markers or {}),
+        utility=_tabulate_utility((metrics.get("settings") or {}).get("augmentation")),
     )
+
+
+def _tabulate_markers(markers: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Name the genes of each label that are high and low in it; None where there are none."""
+    rows = {
+        str(key): {
+            side: ", ".join(
+                str(one["symbol"] or one["gene"]) for one in genes if one["direction"] == side
+            )
+            for side in ("high", "low")
+        }
+        | {"lost": float(genes[0]["importance"])}
+        for key, every in markers.items()
+        if (genes := every[:_N_MARKERS])
+    }
+    return pd.DataFrame.from_dict(rows, orient="index") if rows else None
+
+
+def _tabulate_utility(augmentation: Any) -> pd.DataFrame | None:  # noqa: ANN401
+    """Tabulate what each method gained over no synthetic samples; None where none was tried."""
+    if not isinstance(augmentation, Mapping) or not augmentation.get("trials"):
+        return None
+    rows = []
+    for trial in augmentation["trials"]:
+        precision = trial["average_precision"]
+        row = {name: precision.get(name) for name in ("gain", "low", "high")}
+        rows.append(
+            {"method": trial["method"], "n_pairs": trial["n_pairs"]}
+            | {"average_precision": precision["mean"], "f1": trial["f1"]["mean"]}
+            | row
+            | {"used": _say(trial["method"] == augmentation.get("used"))}
+        )
+    return pd.DataFrame(rows)
 
 
 def _say(value: Any) -> Any:  # noqa: ANN401 - a plain value

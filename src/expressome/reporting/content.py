@@ -243,6 +243,13 @@ class Classification:
         Settings of the model, as plain values.
     leak
         Key of the baseline that splits at random, or empty.
+    markers
+        One row per label, index its key, columns ``high`` and ``low`` (genes that its answers
+        on unseen studies rest on, best first) and ``lost`` (what the first one is worth).
+    utility
+        What synthetic samples of rare labels gain on validation studies: columns ``method``,
+        ``n_pairs``, ``average_precision``, ``gain``, ``low``, ``high``, ``f1`` and ``used``;
+        None where it was not tried.
     """
 
     scores: pd.DataFrame
@@ -252,6 +259,8 @@ class Classification:
     risk_coverage: pd.DataFrame | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     leak: str = ""
+    markers: pd.DataFrame | None = None
+    utility: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,10 @@ def draw_label_scores(per_label: pd.DataFrame) -> Any:  # noqa: ANN401
         y=per_label["precision"],
         mode="markers+text",
         text=[name if show else "" for name, show in zip(names, named, strict=True)],
-        textposition="top center",
+        # Names of points at the right edge would leave the page.
+        textposition=[
+            "top left" if recall > 0.8 else "top center" for recall in per_label["recall"]
+        ],
         textfont={"size": 11},
         marker={
             "size": 6 + spread * np.sqrt(support / max(support.max(initial=1), 1)),
@@ -154,7 +157,7 @@ def _names_to_show(per_label: pd.DataFrame) -> list[bool]:
     for key, row in per_label.sort_values("f1").iterrows():
         place = (float(row["recall"]), float(row["precision"]))
         if len(taken) < 16 and all(
-            abs(place[0] - x) > 0.16 or abs(place[1] - y) > 0.055 for x, y in taken
+            abs(place[0] - x) > 0.16 or abs(place[1] - y) > 0.1 for x, y in taken
         ):
             show[key] = True
             taken.append(place)

@@ -100,7 +100,8 @@ def draw_label_counts(labels: pd.DataFrame) -> Any:  # noqa: ANN401
         x="samples",
         height=bar_height(len(shown)),
         yaxis=ticks,
-        xaxis={"showgrid": True, "rangemode": "tozero"},
+        # Room for the number beside the longest bar, on narrow pages too.
+        xaxis={"showgrid": True, "range": [0, 1.18 * shown["n_samples"].to_numpy().max(initial=1)]},
         margin={"l": 56, "r": 48, "t": 12, "b": 48},
         barmode="overlay",
         showlegend=len(traces) > 1,

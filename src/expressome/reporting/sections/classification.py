@@ -199,4 +199,38 @@ def _score_tables(part: Classification) -> tuple[Table, ...]:
         if n_untested:
             caption += f"; {n_untested} without test samples cannot be scored"
         tables.append(Table("label-score-table", caption, labels, per_label))
-    return tuple(tables)
+    return (*tables, *_marker_tables(part))
+
+
+def _marker_tables(part: Classification) -> list[Table]:
+    """Say what the answers rest on, and what synthetic samples gained."""
+    tables = []
+    if part.markers is not None:
+        genes = (
+            Column("index", "label"),
+            Column("high", "high in it", "text", "Most important first"),
+            Column("low", "low in it", "text", "Most important first"),
+            Column(
+                "lost",
+                "loss",
+                "number",
+                "What the label's separation on unseen studies loses when the first gene is "
+                "shuffled between samples",
+            ),
+        )
+        title = "Markers: genes that the model's answers rest on"
+        tables.append(Table("model-markers", title, genes, part.markers))
+    if part.utility is not None:
+        columns = (
+            Column("method", "synthetic samples by"),
+            Column("average_precision", "AP", "score", "Of rare labels on validation studies"),
+            Column("gain", "gain", "number", "Over no synthetic samples, paired: 0 is the floor"),
+            Column("low", "from", "number", "Lower bound of the gain, for all methods together"),
+            Column("high", "to", "number", "Upper bound of the gain"),
+            Column("f1", "F1", "score"),
+            Column("n_pairs", "comparisons", "integer"),
+            Column("used", "used"),
+        )
+        title = "What synthetic samples of rare labels gain"
+        tables.append(Table("utility-table", title, columns, part.utility))
+    return tables
