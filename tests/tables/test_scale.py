@@ -139,6 +139,22 @@ def test_counts_of_a_million_reads_pass(tmp_path, rng):
     assert read_back(counts, tmp_path).counts.sum(axis=1).tolist() == [10**6] * 3
 
 
+@pytest.mark.parametrize("scale", ["tpm", "cpm"])
+def test_values_rounded_to_whole_numbers_are_known_by_their_sums(scale, tmp_path, rng):
+    counts = rng.negative_binomial(0.5, 0.002, (2000, 4)).astype(float)
+    rounded = np.rint(scales_of(counts, rng)[scale])
+
+    with pytest.raises(ScaleMismatchError, match=r"4 of 4 samples .* rounded to whole numbers"):
+        read_back(rounded, tmp_path)
+
+
+def test_one_library_of_a_million_reads_among_others_passes(tmp_path, rng):
+    depths = np.array([10**6, 2 * 10**6, 3 * 10**6])
+    counts = np.stack([rng.multinomial(n, np.full(500, 1 / 500)) for n in depths], axis=1)
+
+    assert read_back(counts, tmp_path).counts.sum(axis=1).tolist() == depths.tolist()
+
+
 def test_lengths_scaled_counts_of_a_deep_library_pass(tmp_path, rng):
     counts = rng.negative_binomial(0.5, 0.0002, (3000, 3)) * rng.uniform(0.8, 1.25, (3000, 1))
 

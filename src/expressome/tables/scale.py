@@ -19,6 +19,10 @@ _FRACTIONAL_SHARE = 0.75
 # A TPM or CPM column sums to a million by definition; a few rows may have been cut.
 _PER_MILLION = 1e6
 _PER_MILLION_TOLERANCE = 0.02
+# Rounding each value to a whole number moves the sum of a TPM column by less than 0.1%.
+_ROUNDED_TOLERANCE = 0.002
+# One library may hold a million reads by chance; two or more that agree so are scaled.
+_N_ROUNDED = 2
 # Lengths and depths leave no whole number behind; halves and quarters come from
 # reads shared between genes, so multiples of a half do not count here.
 _WHOLLY_FRACTIONAL_SHARE = 0.98
@@ -186,7 +190,20 @@ def _reasons(profile: ColumnProfile) -> list[tuple[str, NDArray[np.bool_]]]:
             "are fractional with small values or a small total, as TPM or FPKM are",
             long_enough & (fractional & small | shallow),
         ),
+        (
+            "sum to a million, as TPM or CPM rounded to whole numbers do",
+            _are_rounded(profile, long_enough & ~fractional),
+        ),
     ]
+
+
+def _are_rounded(profile: ColumnProfile, judged: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say which samples sum to a million, where nearly all of the table do."""
+    close = judged & (np.abs(profile.total / _PER_MILLION - 1) <= _ROUNDED_TOLERANCE)
+    totals = profile.total[close]
+    # The same number of reads drawn from each library gives the very same total.
+    is_table = len(totals) >= max(_N_ROUNDED, 0.9 * judged.size) and np.ptp(totals) > 0
+    return close if is_table else np.zeros_like(close)
 
 
 def refuse_other_scales(profile: ColumnProfile, samples: pd.Index, path: Path) -> None:
@@ -207,13 +224,15 @@ def refuse_other_scales(profile: ColumnProfile, samples: pd.Index, path: Path) -
         If at least 75% of the positive values of a sample are fractional and
         (a) they sum to a million within 2%, or (b) none is above 32, or (c) 10%
         of them lie below 0.5; or (d) 98% are fractional and they sum to less than
-        a million. Multiples of a half are not called fractional here.
+        a million. Multiples of a half are not called fractional here. Or (e) if at
+        least two samples, and 90% of the table, sum to a million within 0.2% but not
+        all to the same number.
 
     Notes
     -----
-    (b) to (d) need 20 positive values. Normalised values that were rounded to
-    whole numbers cannot be told from counts; counts that were scaled by length
-    and fall under a million reads cannot be told from FPKM.
+    (b) to (e) need 20 positive values. A single sample of rounded TPM, and rounded
+    FPKM, cannot be told from counts; counts that were scaled by length and fall
+    under a million reads cannot be told from FPKM.
 
     Examples
     --------
