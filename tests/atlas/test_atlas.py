@@ -228,6 +228,17 @@ def test_columns_of_other_rows_are_refused(path):
         atlas.write_obsm("pca", np.ones((2, 2)))
 
 
+def test_what_a_killed_process_was_writing_is_removed(path):
+    atlas = open_atlas(path)
+    leftovers = [path / "zarr.0a1b.partial", path / "obsm" / "zarr.0a1b.partial"]
+    for place in leftovers:
+        place.write_text("{")
+
+    atlas.write_obsm("pca", np.ones((N_SAMPLES, 2)))
+
+    assert not any(place.exists() for place in leftovers)
+
+
 def test_notes_come_back(path):
     atlas = open_atlas(path)
     atlas.write_note("measured", {"n": 1})

@@ -164,6 +164,9 @@ def replace_element(path: Path, name: str, element: pd.DataFrame | Mapping[str, 
 
     place = path / name
     beside = place.with_name(f".{place.name}.new")
+    # What zarr was writing when an earlier process was killed.
+    for leftover in {*path.glob("zarr.*.partial"), *place.parent.glob("zarr.*.partial")}:
+        leftover.unlink(missing_ok=True)
     root = zarr.open_group(str(path), mode="a")
     inside = str(beside.relative_to(path))
     with anndata_writer() as write:
