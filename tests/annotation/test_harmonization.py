@@ -169,6 +169,15 @@ def test_cell_lines_have_one_spelling(text, line):
         ("treatment: compound 17b", "compound 17b"),
         ("treatment: control,stimulation: LPS", "LPS"),
         ("treatment: NA", None),
+        ("treatment: 10 ng/ml EGF and no EPO", "EGF"),
+        ("treatment: no EPO", "untreated"),
+        ("treatment: no therapy", "untreated"),
+        ("treatment: control siRNA", "non-targeting control"),
+        ("infection: uninfected", "untreated"),
+        ("virus: DENV2", "dengue virus"),
+        ("culture condition: 1% oxygen, hypoxia", "hypoxia"),
+        ("treatment: 100 nM paclitaxel, 24h", "paclitaxel"),
+        ("stimulation: anti-CD3/CD28", "anti-CD3 + anti-CD28"),
     ],
 )
 def test_treatments_are_named(text, treatment):
@@ -203,7 +212,15 @@ def test_every_rule_is_well_formed():
     rules = load_rules()
 
     attributes = {*ATTRIBUTES.values()}
-    helpers = {"negation_before", "negation_after", "missing", "age_unit", "primary", "treated"}
+    helpers = {
+        "negation_before",
+        "negation_after",
+        "negation_agent",
+        "missing",
+        "age_unit",
+        "primary",
+        "treated",
+    }
     assert {rule.attribute for rule in rules.fields} == attributes
     assert set(rules.terms) == attributes - {"age"} | helpers | {"not_tissue"}
     assert all(0 < rule.confidence < 1 for rule in rules.fields)

@@ -255,8 +255,15 @@ def _find_agents(rules: Rules, folded: str, *, is_keyed: bool) -> str:
     """Name the known agents of a treatment, in the order of the text."""
     if not is_keyed and next(rules.search("treated", folded, ("any",)), None) is None:
         return ""
-    names = [match.value for match in rules.search("treatment", folded, ("agent",))]
-    return " + ".join(dict.fromkeys(names))
+    matches = list(rules.search("treatment", folded, ("agent",)))
+    names = [match.value for match in matches if not _is_left_out(rules, folded[: match.start])]
+    return " + ".join(dict.fromkeys(names)) or ("untreated" if matches else "")
+
+
+def _is_left_out(rules: Rules, before: str) -> bool:
+    """Tell an agent that was not given, as in "no EPO"."""
+    last = before.split()[-1:]
+    return bool(last) and rules.match("negation_agent", last[0], ("any",)) is not None
 
 
 def _is_denied(rules: Rules, match: Match, *, attribute: str, folded: str) -> bool:
