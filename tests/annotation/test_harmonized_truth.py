@@ -39,7 +39,7 @@ def read_rows(folder):
 
 
 def is_right(found, accepted):
-    if found in accepted:
+    if found.lower() in (value.lower() for value in accepted):
         return True
     try:
         return abs(float(found) - float(accepted[0])) < 0.01
