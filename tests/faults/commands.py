@@ -87,6 +87,11 @@ def digest_index(path):
     return digest(repr({name: found for name, found in rows.items() if name != "origin"}))
 
 
+def digest_page(path):
+    """Hash nothing of a report, which names its time, but that it ends where it should."""
+    return str(path.read_text(encoding="utf-8").rstrip().endswith("</html>"))
+
+
 def digest_file(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -122,6 +127,7 @@ COMMANDS = {
         "new.h5ad",
         digest_synthetic,
     ),
+    "report": Command("report atlas.zarr --model model --out new.html", "new.html", digest_page),
     "extract": Command("extract compendium.h5 --random 50 --out new.h5", "new.h5", digest_counts),
     "update": Command(
         "update atlas.zarr release.h5 --withdrawn drop",

@@ -7,7 +7,8 @@ import time
 
 import numpy as np
 import pytest
-from tests.faults.commands import COMMANDS, digest_inputs, run, start
+from tests.faults.commands import COMMANDS, digest_file, digest_inputs, run, start
+from tests.support.range_server import serve
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +56,42 @@ def test_a_full_disk_is_said_and_room_completes_the_run(name, house, small_disk,
     status, _, stderr = run(elsewhere(command, small_disk), cwd=house)
     assert status == 0, stderr
     assert command.digest(small_disk / command.result) == expected(name)
+
+
+def test_a_disk_that_fills_in_a_download_is_said_and_room_completes_it(house, small_disk):
+    with serve(house) as server:
+        line = ["download", server.url("many.h5"), "--out", str(small_disk)]
+        status, _, stderr = run(line, cwd=house)
+
+        assert status == 1, stderr
+        assert "bytes free" in stderr
+        assert str(small_disk) in stderr
+        assert not (small_disk / "many.h5").exists()
+
+        # 256 MiB are kept free of downloads.
+        subprocess.run(["mount", "-o", "remount,size=320M", str(small_disk)], check=True)
+        status, _, stderr = run(line, cwd=house)
+    assert status == 0, stderr
+    assert digest_file(small_disk / "many.h5") == digest_file(house / "many.h5")
+
+
+def test_a_search_index_that_has_no_room_is_said_and_room_completes_it(house, small_disk):
+    file = small_disk / "many.h5"
+    subprocess.run(["mount", "-o", "remount,size=64M", str(small_disk)], check=True)
+    shutil.copy(house / "many.h5", file)
+    size_kib = file.stat().st_size // 1024 + 200
+    subprocess.run(["mount", "-o", f"remount,size={size_kib}k", str(small_disk)], check=True)
+
+    status, _, stderr = run(["search", str(file), "liver"], cwd=house)
+
+    assert status == 1, stderr
+    assert f"{file}.catalogue.sqlite cannot be written" in stderr
+    assert "disk is full" in stderr
+    assert [path.name for path in small_disk.iterdir()] == ["many.h5"]
+    subprocess.run(["mount", "-o", "remount,size=64M", str(small_disk)], check=True)
+    status, stdout, stderr = run(["search", str(file), "liver"], cwd=house)
+    assert status == 0, stderr
+    assert stdout == run(["search", "many.h5", "liver"], cwd=house)[1]
 
 
 @pytest.mark.parametrize("name", WRITING)
