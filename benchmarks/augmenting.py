@@ -82,17 +82,17 @@ def collect(values, labelled, depths, rows):
     )
 
 
-def make_all(workshop, label, n_samples, seed):
+def make_all(workshop, label, n_samples, seed, methods):
     """Give samples of every method that can work from so few real ones."""
     made = {}
-    for method in METHODS:
+    for method in methods:
         rng = np.random.default_rng([seed, *method.encode()])
         try:
             made[method] = workshop.make(method, label, n_samples, rng=rng)
         except ExpressomeError as error:
             print(f"  {method}: {error}")
             continue
-        if method == "gan":
+        if method == "gan" and workshop.effects is not None:
             new = replace(workshop, new_studies=True)
             made["gan, new studies"] = new.make(method, label, n_samples, rng=rng)
     return made
@@ -138,15 +138,19 @@ def run_fidelity(options):
         for label in options.label
     }
     found = []
+    methods = options.method or METHODS
     for number, (name, labels, seen) in enumerate(list_cuts(labelled, holders, options.repeats)):
+        if options.comparison not in {None, name}:
+            continue
         training = collect(values, labelled, depths, np.flatnonzero(seen))
         rng = np.random.default_rng(number)
-        workshop = fit_workshop(training, METHODS, new_studies=True, rng=rng, n_workers=1)
+        is_new_tried = "study-effects" in methods
+        workshop = fit_workshop(training, methods, new_studies=is_new_tried, rng=rng, n_workers=1)
         workshop = replace(workshop, new_studies=False)
         for label in labels:
             hidden = np.flatnonzero(holders[label] & ~seen)
             real = collect(values, labelled, depths, rng.permutation(hidden)[:100]).values
-            for method, figures in face(real, workshop, label, number).items():
+            for method, figures in face(real, workshop, label, number, methods).items():
                 place = {"comparison": name, "label": label, "cut": number, "method": method}
                 found.append(place | {"n": len(real)} | figures)
         print(f"({name}) cut {number}: {', '.join(labels)}", flush=True)
@@ -155,7 +159,7 @@ def run_fidelity(options):
     report_fidelity(pd.DataFrame(found))
 
 
-def face(real, workshop, label, seed):
+def face(real, workshop, label, seed, methods):
     """Let the ceiling, the floor and all methods face the real samples outside training."""
     rng = np.random.default_rng(seed)
     training = workshop.samples
@@ -163,7 +167,7 @@ def face(real, workshop, label, seed):
     n = min(len(real), len(holders))
     noise_rows = rng.integers(training.n_samples, size=(n, real.shape[1]))
     sets = {CEILING: holders[rng.permutation(len(holders))[:n]]}
-    sets |= make_all(workshop, label, n, seed)
+    sets |= make_all(workshop, label, n, seed, methods)
     sets["(noise: floor)"] = np.take_along_axis(training.values, noise_rows, axis=0)
     figures = {}
     for method, made in sets.items():
@@ -243,6 +247,20 @@ def report_utility(trials):
             for row in summarize_utility(trials)
         ]
         print(f"\n{score} on unseen studies\n{pd.DataFrame(rows).round(3).to_string(index=False)}")
+    report_rivals(trials)
+
+
+def report_rivals(trials):
+    """Print the generator's paired difference from every other method, with 95% intervals."""
+    table = pd.DataFrame([asdict(trial) for trial in trials])
+    wide = table.pivot(index=["n_real", "label", "repeat"], columns="method")["average_precision"]
+    if "gan" not in wide:
+        return
+    for n_real, part in wide.groupby(level="n_real"):
+        gaps = part.drop(columns="gan").rsub(part["gan"], axis=0)
+        reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std() / np.sqrt(len(gaps))
+        print(f"\nn = {n_real}: average precision, gan minus each, {len(gaps)} pairs")
+        print(pd.DataFrame({"mean": gaps.mean(), "plus or minus": reach}).round(3).to_string())
 
 
 def run_scale(options):
@@ -305,7 +323,8 @@ def main():
         part.add_argument("--label", action="append", required=True)
         part.add_argument("--repeats", type=int, default=3)
         part.add_argument("--sizes", type=int, nargs="+", default=[5, 10, 20, 50])
-        part.add_argument("--method", action="append", choices=METHODS, help="utility only")
+        part.add_argument("--method", action="append", choices=METHODS, help="all if not given")
+        part.add_argument("--comparison", choices=["a", "b"], help="fidelity only; both")
         part.add_argument("--genes", type=int, default=1000, help="utility only")
         part.add_argument("--trees", type=int, default=100, help="utility only")
         part.add_argument(

@@ -111,3 +111,15 @@ def test_memorisation_by_hand(rng):
 
     # Medians of 1 and 3, and of 2 and 4.
     assert found == {"nearest_neighbour_ratio": pytest.approx(2 / 3), "n_copies": 0}
+
+
+def test_real_replicates_far_from_the_held_back_study_are_no_copies():
+    training = np.array([[0.0], [1.0], [2.0]], dtype=np.float32)
+    held = np.array([[102.0], [104.0]], dtype=np.float32)
+    made = np.array([[0.5], [1.05]], dtype=np.float32)
+
+    found = measure_memorisation(made, training, held, rng=np.random.default_rng(0))
+
+    # A tenth of 101 would hold both; a tenth of the spacing, 1, holds the second alone.
+    assert found["n_copies"] == 1
+    assert found["nearest_neighbour_ratio"] == pytest.approx(0.275 / 101)

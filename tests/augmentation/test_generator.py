@@ -4,12 +4,14 @@ import builtins
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.ensemble import RandomForestClassifier
 
 from expressome.augmentation import generator as training
 from expressome.augmentation.checkpoint import read_checkpoint, write_checkpoint
 from expressome.augmentation.generator import GeneratorSettings, fit_generator
 from expressome.augmentation.study_effects import fit_study_effects
+from expressome.augmentation.training_samples import collect_training
 from expressome.errors import InvalidValueError, LabelError, MissingExtraError
 
 QUICK = GeneratorSettings(n_steps=40, check_every=20, n_components=4)
@@ -82,6 +84,24 @@ def test_genes_of_a_module_stay_correlated(planted, generator, rng):
 
 def test_more_samples_than_a_block_are_made_in_even_blocks(generator, rng):
     assert generator.sample("liver", 300, rng=rng).shape == (300, 60)
+
+
+def test_few_samples_of_a_label_keep_its_studies_apart():
+    # 60 samples in two studies, whose genes lie at 2 and at 12: quantiles of the label would
+    # move genes between the studies wherever fewer samples hold them by chance.
+    rng = np.random.default_rng(5)
+    levels = np.repeat([2.0, 12.0], [45, 15])[:, None]
+    values = np.maximum(levels + rng.normal(scale=0.3, size=(60, 50)), 0)
+    studies = np.repeat(["A", "B"], [45, 15])
+    labels = sparse.csr_array(np.ones((60, 1), dtype=np.uint8))
+    samples = collect_training(values, labels, studies, keys=["liver"])
+    fitted = fit_generator(samples, settings=QUICK, rng=rng)
+
+    made = np.vstack([fitted.sample("liver", 36, rng=rng) for _ in range(3)])
+
+    is_high = made > 7
+    assert (is_high.all(axis=1) | ~is_high.any(axis=1)).all()
+    assert is_high.all(axis=1).sum() == 27
 
 
 def test_one_sample_is_not_the_median(generator):

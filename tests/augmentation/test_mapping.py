@@ -4,8 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expressome.augmentation.moments import draw_weights, recolour, shrink_covariance
+from expressome.augmentation.moments import (
+    balance_signs,
+    draw_weights,
+    recolour,
+    shrink_covariance,
+)
 from expressome.augmentation.quantile_mapping import match_genes, match_samples
+from expressome.augmentation.sampling import spread_evenly
 
 
 @given(seed=st.integers(0, 2**16), n_samples=st.integers(1, 9), n_genes=st.integers(1, 30))
@@ -75,3 +81,30 @@ def test_shrinkage_is_strong_with_few_samples(rng):
     off_diagonal = found[~np.eye(30, dtype=bool)]
     raw = (scores.T @ scores / 4)[~np.eye(30, dtype=bool)]
     assert np.abs(off_diagonal).mean() < 0.35 * np.abs(raw).mean()
+
+
+def test_balanced_signs_move_second_moments_less(rng):
+    values = rng.normal(size=(100, 3)).astype(np.float32)
+    noise = rng.normal(size=(100, 3)).astype(np.float32)
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+
+    def moved(signs):
+        crossed = scaled.T @ (noise / values.std(axis=0) * signs[:, None])
+        return np.linalg.norm(crossed + crossed.T)
+
+    signs = balance_signs(values, noise)
+
+    assert set(signs.tolist()) == {-1.0, 1.0}
+    assert moved(signs) < 0.3 * moved(np.ones(100))
+
+
+def test_bases_have_the_shares_of_their_groups(rng):
+    holders = np.arange(40)
+    groups = np.repeat([7, 3], [30, 10])
+
+    bases = spread_evenly(holders, 52, rng, groups=groups)
+
+    times = np.bincount(bases, minlength=40)
+    assert set(times.tolist()) == {1, 2}
+    # One whole round, and 12 more: 9 and 3.
+    assert (times[:30].sum(), times[30:].sum()) == (39, 13)

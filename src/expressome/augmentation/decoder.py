@@ -33,6 +33,9 @@ _MAX_REFERENCE = 256
 _NEIGHBOURS = 8
 # Largest share of a real residual in a new one.
 _MOST_KEPT = 0.98
+# How far a new sample lies from its base, as a share of the median squared distance of a real
+# one to its nearest: with 1, correlations and outliers are lost where a label is small.
+_REACH_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class LabelReference:
     lengths
         Squared length of each residual.
     reach
-        Median squared distance of a real sample to the nearest other one.
+        Squared distance of a new sample from its base: half the median squared distance of
+        a real sample to the nearest other one.
     """
 
     borrowed: NDArray[np.float32]
@@ -117,7 +121,7 @@ class Decoder:
         seats = self.groups.centres[members[rng.choice(own, n_borrowed)]] + moved
         deviations -= (self.scores[sources] * self.space.scales) @ self.space.components
         lengths = np.einsum("ig,ig->i", deviations, deviations)
-        reach = _measure_reach(self.samples.values[own])
+        reach = _REACH_SHARE * _measure_reach(self.samples.values[own])
         return LabelReference(np.maximum(seats, 0), deviations, lengths, reach)
 
     def _draw_latent(
@@ -160,8 +164,8 @@ class Decoder:
         """Draw residuals from a normal around the neighbours of each base's residual.
 
         The base's own residual keeps the largest share that leaves the new
-        sample as far from it as real samples are from their nearest. Centre with
-        kept part, and noise, are given apart.
+        sample at the reference's reach from it. Centre with kept part, and noise,
+        are given apart.
         """
         members = self.groups.members[bases]
         own = self.samples.values[bases] - self.groups.centres[members]

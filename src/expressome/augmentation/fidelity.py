@@ -51,6 +51,8 @@ _MIN_REAL = 6
 _MIN_SHARED = 300_000
 # Nearer to a training sample than this share of the median real distance: a copy.
 _COPY_SHARE = 0.1
+# Training samples whose distance to the others is looked at.
+_MAX_SPACED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +306,9 @@ def measure_memorisation(
         ``nearest_neighbour_ratio``: median distance of made samples to the
         nearest training sample, over that of held-back real ones; near 1 is
         right, far below is memorised. ``n_copies``: made samples nearer to a
-        training sample than a tenth of the real median.
+        training sample than a tenth of the real median or, where that is smaller, of
+        the median distance of training samples to each other: held-back samples
+        of another study lie so far away that real replicates would count as copies.
 
     Examples
     --------
@@ -317,19 +321,26 @@ def measure_memorisation(
     genes = np.sort(rng.choice(n_genes, min(_MAX_GENES, n_genes), replace=False))
     seen = training[:, genes]
     nearest = cdist(made[:, genes], seen).min(axis=1)
+    spacing = _measure_spacing(seen)
+    median = spacing
     if len(held_back):
-        real = cdist(held_back[:, genes], seen).min(axis=1)
-    else:
-        own = cdist(seen, seen)
-        np.fill_diagonal(own, np.inf)
-        real = own.min(axis=1)
-    median = float(np.median(real))
+        median = float(np.median(cdist(held_back[:, genes], seen).min(axis=1)))
     if not np.isfinite(median) or median == 0:
         return {"nearest_neighbour_ratio": float("nan"), "n_copies": int((nearest == 0).sum())}
+    # Equal samples in training say nothing of the distance of a copy.
+    usual = min(median, spacing) if spacing > 0 else median
     return {
         "nearest_neighbour_ratio": float(np.median(nearest)) / median,
-        "n_copies": int((nearest < _COPY_SHARE * median).sum()),
+        "n_copies": int((nearest < _COPY_SHARE * usual).sum()),
     }
+
+
+def _measure_spacing(seen: Points) -> float:
+    """Give the median distance of a training sample to the nearest other one."""
+    chosen = np.linspace(0, len(seen) - 1, min(len(seen), _MAX_SPACED)).astype(np.intp)
+    between = cdist(seen[chosen], seen)
+    between[np.arange(len(chosen)), chosen] = np.inf
+    return float(np.median(between.min(axis=1)))
 
 
 def measure_fidelity(
