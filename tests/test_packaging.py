@@ -1,6 +1,7 @@
 """The package as people install it: cheap to import, whole, and usable without its extras."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -64,16 +65,35 @@ print(*failed)
     assert run(code).split() == ["expressome.explorer.app"]
 
 
+CONTAINER = (ROOT / "Containerfile").read_text()
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    """Build the wheel from what the Containerfile copies and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
+    copied = re.findall(r"^COPY (?!--from)(.+) (\S+)$", CONTAINER.split("\nFROM ")[1], re.MULTILINE)
+    for name in [name for sources, _ in copied for name in sources.split()]:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder / name)
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT,
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"],
+        cwd=folder,
         check=True,
         capture_output=True,
     )
-    return next(folder.glob("*.whl"))
+    return next((folder / "dist").glob("*.whl"))
+
+
+def test_the_container_offers_extras_that_exist():
+    extras = re.search(r"^ARG EXTRAS=(.*)$", CONTAINER, re.MULTILINE)[1].split(",")
+    python = re.search(r"^ARG PYTHON=3\.(\d+)$", CONTAINER, re.MULTILINE)[1]
+
+    assert set(extras) <= set(PROJECT["optional-dependencies"])
+    assert int(python) >= int(PROJECT["requires-python"].split(".")[1])
 
 
 @pytest.mark.slow
