@@ -57,16 +57,18 @@ MIX = {
 class Grown:
     """Samples mixed from those of an atlas, as many as wanted, always the same."""
 
-    def __init__(self, like, n_samples):
+    def __init__(self, like, n_samples, n_different):
         self.like, self.n_samples = open_atlas(like), n_samples
         rng = np.random.default_rng(0)
         n_known = self.like.n_samples
-        self.first = np.arange(n_samples) % n_known
-        self.copy = np.arange(n_samples) // n_known
+        # A linked block holds the values, and so the labels, of the block it is linked to.
+        rows = np.arange(n_samples)
+        n_blocks = -(-n_samples // BLOCK_SAMPLES)
+        is_own = rows // BLOCK_SAMPLES == n_blocks - 1
+        written = np.where(is_own, rows, rows % (n_different * BLOCK_SAMPLES))
+        self.first = written % n_known
         studies = self.like.obs["study"].astype(str).to_numpy(dtype=object)
-        self.study = np.array(
-            [f"{studies[i]}.{c}" for i, c in zip(self.first, self.copy, strict=True)], dtype=object
-        )
+        self.study = studies[self.first] + "." + (rows // n_known).astype(str).astype(object)
         # Partners carry the same labels; where there are none, they are of the same study.
         matrix = self.like.labels.matrix.tocsr()
         held = [tuple(sorted(matrix[[i]].indices.tolist())) for i in range(n_known)]
@@ -77,7 +79,7 @@ class Grown:
         for number in np.unique(group):
             rows = np.flatnonzero(group[self.first] == number)
             self.second[rows] = rng.choice(np.flatnonzero(group == number), len(rows))
-        codes, names = pd.factorize(self.study)
+        codes, names = pd.factorize(studies[self.first] + (written // n_known).astype(str))
         self.share = rng.uniform(0.5, 1, len(names))[codes].astype(np.float32)[:, None]
         self.values = self.like.read()
 
@@ -92,9 +94,7 @@ class Grown:
         """Tables of the samples and their labels."""
         obs = self.like.obs.iloc[self.first].copy()
         names = obs.index.astype(str).to_numpy(dtype=object)
-        obs.index = pd.Index(
-            [f"{n}-{c}" if c else n for n, c in zip(names, self.copy, strict=True)], dtype=object
-        )
+        obs.index = pd.Index([f"{name}-{i}" for i, name in enumerate(names)], dtype=object)
         obs["study"] = self.study
         known = self.like.labels
         matrix = sparse.csr_array(known.matrix.tocsr()[self.first])
@@ -103,11 +103,11 @@ class Grown:
 
 def grow_atlas(like, path, n_samples, n_different):
     """Write an atlas of many samples on the scale of another one."""
-    grown = Grown(like, n_samples)
-    dtype = str(grown.like.dtype)
     n_blocks = -(-n_samples // BLOCK_SAMPLES)
     # The last block may hold fewer samples: it is always written by itself.
     n_different = min(n_different or n_blocks, n_blocks)
+    grown = Grown(like, n_samples, n_different)
+    dtype = str(grown.like.dtype)
     key = f"grown from {grown.like.fingerprint}, {n_samples} samples, {n_different} blocks"
     shape = (n_samples, grown.like.n_genes)
     with create_atlas(path, shape=shape, key=key, dtype=dtype) as writer:

@@ -52,12 +52,13 @@ function traces(picture, width) {
     return order.map((k) => trace(picture, all.filter((i) => picture.value[i] === k), width, { color: categoryColour(picture, k) }, picture.categories[k],
       OTHER.has(picture.categories[k]) || picture.kind === "density" ? "circle" : colours.symbols[k % colours.symbols.length])).filter((one) => one.x.length);
   }
+  // What one looks for is dark and on top: high expression, low confidence.
+  const sign = picture.color === "confidence" ? -1 : 1;
   // Without the palest colour, which would not show on the card.
-  const scale = colours.sequential.slice(1).map((colour, k, shown) => [k / (shown.length - 1), colour]);
+  const shown = colours.sequential.slice(1);
+  const scale = (sign < 0 ? [...shown].reverse() : shown).map((colour, k) => [k / (shown.length - 1), colour]);
   const isDensity = !picture.color;
   const value = (i) => isDensity ? Math.log10(picture.n[i]) : picture.value[i];
-  // On top what one looks for: high expression, low confidence.
-  const sign = picture.color === "confidence" ? -1 : 1;
   const known = all.filter((i) => value(i) !== null).sort((a, b) => sign * (value(a) - value(b)));
   const missing = all.filter((i) => value(i) === null);
   const bar = isDensity && picture.kind === "points" ? { color: colours.categories[0] } : {
