@@ -9,11 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from expressome.errors import DiskSpaceError, InputNotFoundError, OutputExistsError
+from expressome.errors import (
+    DiskSpaceError,
+    InputNotFoundError,
+    InvalidValueError,
+    OutputExistsError,
+)
 
 __all__ = [
     "check_input",
     "check_output",
+    "check_parquet_name",
     "check_room",
     "full_disk_named",
     "partial_path",
@@ -26,6 +32,9 @@ __all__ = [
 
 # Room that HDF5 needs at most to close a file: its caches.
 _SPARE_BYTES = 4 * 2**20
+# Names by which people expect something else than Parquet.
+_OTHER_ENDINGS = {".tsv", ".csv", ".txt", ".gz", ".json", ".xlsx", ".xls", ".docx", ".html"}
+_OTHER_ENDINGS |= {".h5", ".h5ad", ".zarr", ".npz", ".rds"}
 
 
 def check_input(path: str | os.PathLike[str]) -> Path:
@@ -96,6 +105,33 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         )
         raise InputNotFoundError(msg)
     return path
+
+
+def check_parquet_name(path: str | os.PathLike[str]) -> None:
+    """Refuse a name that promises another format than Parquet.
+
+    Parameters
+    ----------
+    path
+        File to write.
+
+    Raises
+    ------
+    InvalidValueError
+        If its ending is that of another table or file.
+
+    Examples
+    --------
+    >>> check_parquet_name("predictions.parquet")
+    """
+    path = Path(path)
+    if path.suffix.lower() in _OTHER_ENDINGS:
+        better = path.with_suffix("").with_suffix(".parquet").name
+        msg = (
+            f"{path.name} ends in {path.suffix}, but a Parquet file would be written; "
+            f"name it {better} (pandas.read_parquet and R's arrow open it)"
+        )
+        raise InvalidValueError(msg)
 
 
 def partial_path(path: Path) -> Path:

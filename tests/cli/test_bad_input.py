@@ -146,6 +146,13 @@ def a_folder_that_is_no_atlas(folder):
     return ["measure", "atlas.zarr"], ["atlas.zarr"]
 
 
+def a_name_of_another_format(folder):
+    make_archs4(folder / "x.h5", 6, 20)
+    (folder / "labels.tsv").write_text("sample\tlabel\tkind\nGSM1\tliver\ttissue\n")
+    arguments = ["annotate", "x.h5", "labels.tsv", "--out", "mine.tsv.gz"]
+    return arguments, ["mine.tsv.gz ends in .gz", "name it mine.parquet"]
+
+
 def a_wrong_configuration(folder):
     (folder / "run.toml").write_text("[inputs]\nfile = 'x.h5'\n")
     return ["run", "run.toml"], ["did you mean 'input'?"]
@@ -171,6 +178,7 @@ CASES = [
     an_output_that_exists,
     a_folder_that_is_no_model,
     a_folder_that_is_no_atlas,
+    a_name_of_another_format,
     a_wrong_configuration,
 ]
 
@@ -209,3 +217,16 @@ def test_a_process_ends_with_the_status_of_its_error(tmp_path):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: none.h5 does not exist")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("normalise", "(close: normalize"), ("Predict", "(close: predict"), ("xyzzy", "'xyzzy'\n")],
+)
+def test_a_command_that_is_mistyped_is_met_with_the_close_ones(word, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([word, "x.h5"])
+
+    assert stop.value.code == 2
+    assert f"no such command '{word}'" in (printed := capsys.readouterr().err)
+    assert said in printed

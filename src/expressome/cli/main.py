@@ -1,5 +1,6 @@
 """The group of commands; each is loaded when it is called."""
 
+import difflib
 import importlib
 import sys
 import traceback
@@ -75,6 +76,15 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(f"expressome.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0].lower(), COMMANDS, n=3, cutoff=0.5)
+            hint = f" (close: {', '.join(close)})" if close else ""
+            ctx.fail(f"no such command '{args[0]}'{hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

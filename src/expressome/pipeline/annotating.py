@@ -12,7 +12,7 @@ from expressome.archs4.reader import open_archs4
 from expressome.engine import Resources
 from expressome.errors import EmptySelectionError, LabelError, LabelWarning, first_few
 from expressome.manifest import create_manifest
-from expressome.outputs import check_input, check_output, staged_output
+from expressome.outputs import check_input, check_output, check_parquet_name, staged_output
 from expressome.pipeline.harmonizing import suggest_for_unlabelled
 from expressome.pipeline.label_gathering import gather_lists
 from expressome.results import Summary
@@ -112,6 +112,8 @@ def annotate(
         If no listed sample is in the file.
     OutputExistsError
         If the output exists and `overwrite` is False.
+    InvalidValueError
+        If the name of `out` promises another format than Parquet.
 
     Warns
     -----
@@ -143,6 +145,7 @@ def annotate(
     if not paths:
         msg = "no label list was given; pass scripts, folders, tables or a sheet"
         raise LabelError(msg)
+    check_parquet_name(out)
     for path in (out, suggest):
         if path is not None:
             check_output(path, overwrite=overwrite)

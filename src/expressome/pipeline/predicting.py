@@ -23,7 +23,7 @@ from expressome.engine import Resources
 from expressome.errors import ConfigurationError, LabelWarning
 from expressome.manifest import create_manifest
 from expressome.notebook import render_facts
-from expressome.outputs import check_input, check_output, staged_output
+from expressome.outputs import check_input, check_output, check_parquet_name, staged_output
 from expressome.pipeline.input_reading import CountSource, PredictionInput, open_input
 from expressome.results import Summary, to_json
 
@@ -193,6 +193,8 @@ def predict(
         If the input is of another species or scale.
     ConfigurationError
         If `unlabelled` and `all_samples` are both given.
+    InvalidValueError
+        If the name of `out` promises another format than Parquet.
 
     Warns
     -----
@@ -210,6 +212,7 @@ def predict(
         msg = "unlabelled and all_samples contradict each other; give one of them"
         raise ConfigurationError(msg)
     trained = read_model(check_input(model))
+    check_parquet_name(out)
     check_output(out, overwrite=overwrite)
     opened = open_input(trained, file, resources=resources)
     rows = _choose_samples(opened, unlabelled, all_samples=all_samples)
