@@ -2,10 +2,12 @@
 
 import re
 
+import h5py
 import pytest
 from tests.support.build import make_archs4
 
 from expressome.archs4.description import describe_archs4
+from expressome.archs4.reader import open_archs4
 from expressome.errors import DamagedFileError
 
 
@@ -29,3 +31,23 @@ def test_a_corrupt_string_encoding_is_damage(tmp_path):
 
     with pytest.raises(DamagedFileError, match=r"damaged \(Unknown string encoding \(value 14\)\)"):
         describe_archs4(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("data/expression", "type of data/expression cannot be read"),
+        ("meta/samples/title", "description of the field 'title' in meta/samples is damaged"),
+    ],
+)
+def test_a_type_that_there_is_not_is_damage(field, said, tmp_path):
+    path = make_archs4(tmp_path / "x.h5", 6, 8)
+    with h5py.File(path, "r+") as file:
+        shape = file[field].shape
+        del file[field]
+        # A type of times, which HDF5 has and numpy has not; a flipped byte makes one.
+        space = h5py.h5s.create_simple(shape)
+        h5py.h5d.create(file.id, field.encode(), h5py.h5t.UNIX_D32LE, space)
+
+    with pytest.raises(DamagedFileError, match=said):
+        open_archs4(path).samples  # noqa: B018 - read when it is asked for

@@ -26,7 +26,7 @@ from expressome.errors import (
 )
 from expressome.outputs import check_input
 
-__all__ = ["locate", "open_file", "read_array", "read_text"]
+__all__ = ["locate", "open_file", "read_array", "read_text", "type_of"]
 
 # Rows of a text field read at once: protocols of 8 kB each stay below 70 MB.
 _TEXT_ROWS = 8192
@@ -198,6 +198,35 @@ def _read(file: Any, field: str, read: Callable[[Any], NDArray[Any]]) -> NDArray
             "download or copy the file again"
         )
         raise DamagedFileError(msg) from error
+
+
+def type_of(dataset: Any) -> np.dtype[Any]:  # noqa: ANN401
+    """Give the type of a dataset's numbers.
+
+    Parameters
+    ----------
+    dataset
+        Open HDF5 dataset.
+
+    Returns
+    -------
+    dtype
+        As stored, in the file's byte order.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file names a type that there is not.
+    """
+    try:
+        dtype: np.dtype[Any] = dataset.dtype
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        msg = (
+            f"{dataset.file.filename}: the type of {dataset.name.strip('/')} cannot be read "
+            f"({error}); download or copy the file again"
+        )
+        raise DamagedFileError(msg) from error
+    return dtype
 
 
 def read_array(

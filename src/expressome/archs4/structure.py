@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from expressome.archs4.layouts import EXPRESSION, INFO_GROUPS, LAYOUTS, Layout
-from expressome.archs4.storage import read_array
+from expressome.archs4.storage import read_array, type_of
 from expressome.errors import DamagedFileError, FileFormatError
 
 __all__ = [
@@ -36,17 +36,20 @@ def check_matrix(file: Any) -> tuple[np.dtype[Any], tuple[int, int]]:  # noqa: A
     ------
     FileFormatError
         If there is no matrix, or it is not a table of numbers.
+    DamagedFileError
+        If its type cannot be read.
     """
     dataset = file.get(EXPRESSION)
     if dataset is None or not hasattr(dataset, "shape"):
         raise FileFormatError(explain_unknown_layout(file))
-    if dataset.ndim != 2 or dataset.dtype.kind not in "iuf":
+    dtype = type_of(dataset)
+    if dataset.ndim != 2 or dtype.kind not in "iuf":
         msg = (
-            f"{file.filename}: {EXPRESSION} holds {dataset.dtype} of shape {dataset.shape}, not "
+            f"{file.filename}: {EXPRESSION} holds {dtype} of shape {dataset.shape}, not "
             "a table of integers or floats; pass an ARCHS4 expression file"
         )
         raise FileFormatError(msg)
-    return dataset.dtype.newbyteorder("="), dataset.shape
+    return dtype.newbyteorder("="), dataset.shape
 
 
 def explain_unknown_layout(file: Any) -> str:  # noqa: ANN401
