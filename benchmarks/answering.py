@@ -102,7 +102,7 @@ def flag_others(folder, lists, others, resources, name="c.h5"):
         np.asarray(labelled.labels.sum(axis=0)).ravel(),
     )
     options = FitOptions(seed=resources.seed)
-    rule, _ = learn_rule(
+    rule, _, n_spread = learn_rule(
         fitted,
         np.flatnonzero(is_train),
         settings=settings,
@@ -110,7 +110,9 @@ def flag_others(folder, lists, others, resources, name="c.h5"):
         tree=tree,
         silent_share=0.0,
     )
-    outliers = fit_outliers(fitted, rule, settings=settings, options=options)
+    outliers = fit_outliers(
+        fitted, rule, settings=settings, options=options, n_spread_studies=n_spread
+    )
     values = atlas.read(atlas.obs.index.get_indexer(others), genes)
     medians = training_medians(fitted.values)
     return outliers.distance(prepare_values(values, medians)) > outliers.bound

@@ -1,13 +1,14 @@
 """Time training: the accelerated forest beside plain scikit-learn; a model of full size.
 
-    python benchmarks/training.py --accelerator
+    python benchmarks/training.py --accelerator --rows 6000 20000 60000
     python benchmarks/training.py --scale --samples 80000 --genes 5000 --labels 100
     python benchmarks/training.py --calibration --seeds 3
     python benchmarks/training.py --predict
 
 All data are simulated; the data's own study effects decide nothing about real ones.
 `--accelerator` grows the same forest twice on a simulated compendium, split by study,
-and compares time and macro-F1 on the test studies. `--scale` makes samples of many
+and compares time and macro-F1 on the test studies, for each number of training rows: those
+beyond the real ones carry invented study effects, as in `train`. `--scale` makes samples of many
 labels and studies as an ARCHS4 file and runs `normalize` and `train`. `--calibration`
 trains on compendia of several seeds and prints the calibration error on test studies.
 `--predict` streams an ARCHS4 file of 60,000 genes through a model.
@@ -58,7 +59,7 @@ def simulate_atlas(folder, *, n_samples, n_studies, seed):
     return folder / "atlas.zarr"
 
 
-def compare_libraries(n_samples, n_genes, n_workers):
+def compare_libraries(n_samples, n_genes, n_rows, n_workers, n_trees=100):
     """Grow one forest with either library on the same rows; score it on test studies."""
     with tempfile.TemporaryDirectory() as place:
         path = simulate_atlas(Path(place), n_samples=n_samples, n_studies=n_samples // 16, seed=0)
@@ -72,41 +73,48 @@ def compare_libraries(n_samples, n_genes, n_workers):
         values = atlas.read(labelled.rows, genes)
     sets, classes = fit_label_sets(labelled.labels[~is_test])
     held = sparse.csr_array(sets.sets[classes].astype(np.uint8))
-    rows, new = extend_training(
-        values[~is_test], held, labelled.studies[~is_test], n_per_label=150,
-        rng=np.random.default_rng(0),
-    )  # fmt: skip
     number = {tuple(np.flatnonzero(row)): c for c, row in enumerate(sets.sets)}
-    more = [number[tuple(np.flatnonzero(row))] for row in new.toarray()]
-    train_rows = np.concatenate([values[~is_test], rows])
-    targets = np.concatenate([classes, more])
     print(
-        f"{len(train_rows)} training rows ({len(rows)} of invented studies) x {n_genes} genes, "
-        f"{len(sets.sets)} classes, 100 trees, {n_workers} threads; "
-        f"{is_test.sum()} test samples of {len(set(labelled.studies[is_test]))} studies"
+        f"{is_test.sum()} test samples of {len(set(labelled.studies[is_test]))} studies, "
+        f"{n_genes} genes, {len(sets.sets)} classes, {n_trees} trees, {n_workers} threads"
     )
     # Once for the libraries to load and compile.
     for accelerated in (True, False):
-        fit_forest(rows[:100], np.array(more[:100]), n_classes=len(sets.sets), seed=0, n_trees=1,
+        fit_forest(values[:100], np.arange(100) % 3, n_classes=3, seed=0, n_trees=1,
                    accelerated=accelerated)  # fmt: skip
-    found = {}
-    for accelerated in (True, False):
-        start, cpu = time.perf_counter(), time.process_time()
-        forest = fit_forest(
-            train_rows, targets, n_classes=len(sets.sets), seed=0, n_trees=100,
-            n_workers=n_workers, accelerated=accelerated,
+    for wanted in n_rows:
+        n_per_label = max(1, (wanted - len(classes)) // len(sets.sets))
+        rows, new = extend_training(
+            values[~is_test], held, labelled.studies[~is_test], n_per_label=n_per_label,
+            rng=np.random.default_rng(0),
         )  # fmt: skip
-        elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu
-        votes = forest.predict(values[is_test])
-        f1 = score_labels(
-            labelled.labels[is_test], sets.sets[votes.argmax(axis=1)],
-            sets.to_label_probabilities(votes),
-            label_keys=[str(key) for key in labelled.table.index],
-        )["f1_macro"]  # fmt: skip
-        name = "scikit-learn-intelex" if accelerated else "scikit-learn"
-        found[name] = elapsed
-        print(f"{name:22s} {elapsed:7.1f} s elapsed {cpu:7.1f} s processor  macro-F1 {f1:.3f}")
-    print(f"ratio {found['scikit-learn'] / found['scikit-learn-intelex']:.1f}")
+        more = [number[tuple(np.flatnonzero(row))] for row in new.toarray()]
+        train_rows = np.concatenate([values[~is_test], rows])
+        del rows
+        targets = np.concatenate([classes, more])
+        elapsed, cpu = {}, {}
+        for accelerated in (True, False):
+            start, start_cpu = time.perf_counter(), time.process_time()
+            forest = fit_forest(
+                train_rows, targets, n_classes=len(sets.sets), seed=0, n_trees=n_trees,
+                n_workers=n_workers, accelerated=accelerated,
+            )  # fmt: skip
+            name = "scikit-learn-intelex" if accelerated else "scikit-learn"
+            elapsed[name] = time.perf_counter() - start
+            cpu[name] = time.process_time() - start_cpu
+            votes = forest.predict(values[is_test])
+            f1 = score_labels(
+                labelled.labels[is_test], sets.sets[votes.argmax(axis=1)],
+                sets.to_label_probabilities(votes),
+                label_keys=[str(key) for key in labelled.table.index],
+            )["f1_macro"]  # fmt: skip
+            print(
+                f"{len(train_rows)} rows, {name:22s} {elapsed[name]:7.1f} s elapsed "
+                f"{cpu[name]:7.1f} s processor  macro-F1 {f1:.3f}",
+                flush=True,
+            )
+        ratios = [taken["scikit-learn"] / taken["scikit-learn-intelex"] for taken in (elapsed, cpu)]
+        print(f"{len(train_rows)} rows: {ratios[0]:.1f} x elapsed, {ratios[1]:.1f} x processor")
 
 
 def write_large(folder, *, n_samples, n_genes, n_labels, seed=0):
@@ -233,13 +241,16 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--genes", type=int, default=2000)
     parser.add_argument("--labels", type=int, default=100)
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[6000, 20000], help="of --accelerator"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default="70/15/15", help="of --scale")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.accelerator:
-        compare_libraries(options.samples, options.genes, options.workers)
+        compare_libraries(options.samples, options.genes, options.rows, options.workers)
     if options.scale:
         run_scale(options.samples, options.genes, options.labels, options.workers, options.split)
     if options.calibration:

@@ -144,6 +144,30 @@ def test_with_few_labels_the_adjusted_likeness_alone_decides(rng):
     assert np.isfinite(learned.distances).all()
 
 
+def test_a_spread_of_fewer_studies_keeps_every_class_and_profile(rng):
+    values, classes, studies = drawn = draw_studies(rng)
+    whole = fit_space(drawn, rng)
+
+    fewer = fit_resemblance(
+        values, classes, studies, n_classes=N_CLASSES, rng=rng, n_spread_studies=12
+    )
+
+    assert fewer.owners.tolist() == whole.owners.tolist()
+    assert fewer.n_studies.tolist() == whole.n_studies.tolist()
+    assert not np.allclose(fewer.scale, whole.scale)
+    assert np.isfinite(fewer.compare(values).similarity).all()
+
+
+def test_a_spread_of_as_many_studies_as_there_are_is_that_of_all(rng):
+    values, classes, studies = drawn = draw_studies(rng)
+
+    same = fit_resemblance(
+        values, classes, studies, n_classes=N_CLASSES, rng=rng, n_spread_studies=30
+    )
+
+    np.testing.assert_array_equal(same.scale, fit_space(drawn, rng).scale)
+
+
 def test_a_single_study_and_single_samples_give_finite_distances(rng):
     values, classes, studies = draw_studies(rng, n_studies=5, n_each=1)
     space = fit_resemblance(values, classes, studies, n_classes=N_CLASSES, rng=rng)

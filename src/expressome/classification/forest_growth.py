@@ -17,9 +17,9 @@ _N_TREES = 100
 # Trees grown and copied at once: scikit-learn keeps a dense table of class shares per
 # tree, 16 MB at 20,000 nodes and 100 classes, which ours does not.
 _TREES_AT_ONCE = 25
-# The accelerator sorts values into bins anew for every lot, a sixth of the time of 25
-# trees: it grows more at once where the tables cannot exceed this.
-_TABLES_BYTES = 2**29
+# The accelerator sorts values into bins anew for every lot, which takes as long as 10 to
+# 15 trees: it grows more at once where the tables will hardly exceed this.
+_TABLES_BYTES = 2**30
 
 
 def has_accelerator() -> bool:
@@ -57,7 +57,7 @@ def fit_forest(
 
     scikit-learn-intelex grows it where installed (x86 only), scikit-learn
     elsewhere; the two give different trees of equal quality. Trees are grown in lots
-    (of 25; accelerated, of as many as 512 MiB of class shares allow), each from a seed
+    (of 25; accelerated, of as many as 1 GiB of class shares allow), each from a seed
     of its own, here or by the workers of a cluster.
 
     Parameters
@@ -122,8 +122,11 @@ def fit_forest(
 
 
 def _choose_lot(n_rows: int, n_classes: int) -> int:
-    """Give the trees whose tables of class shares fit: a tree has fewer than 2 n nodes."""
-    return max(_TREES_AT_ONCE, _TABLES_BYTES // (16 * n_rows * n_classes))
+    """Give the trees whose tables of class shares fit, 8 bytes per node and class.
+
+    A tree has fewer than 2 n nodes; those of expression have 0.1 to 0.3 n.
+    """
+    return max(_TREES_AT_ONCE, 2 * _TABLES_BYTES // (8 * n_rows * n_classes))
 
 
 def _grow(

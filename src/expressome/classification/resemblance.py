@@ -205,6 +205,7 @@ def fit_resemblance(
     *,
     n_classes: int,
     rng: np.random.Generator,
+    n_spread_studies: int | None = None,
 ) -> Resemblance:
     """Learn the spread within classes, between studies and between samples.
 
@@ -220,6 +221,10 @@ def fit_resemblance(
         Number of classes, of which some may have no sample.
     rng
         Draws the samples whose spread is taken, where there are more than 1,000.
+    n_spread_studies
+        Studies whose spread is taken, drawn among all; None takes all. How similar an
+        unseen sample seems falls as more studies enter the spread, so that a bound
+        holds only in a space whose spread is of as many studies.
 
     Returns
     -------
@@ -254,12 +259,15 @@ def fit_resemblance(
     )
     owner = cells // (int(study.max()) + 1)
     cell_means = _average(values, cell, sizes)
-    n_studies = np.bincount(owner, minlength=n_classes)
+    class_means, n_studies = _class_means(cell_means, owner, n_classes)
     present = np.flatnonzero(n_studies)
-    class_means = np.zeros((n_classes, values.shape[1]), np.float32)
-    class_means[present] = _average(cell_means, np.searchsorted(present, owner), n_studies[present])
-    between = _differences(cell_means, class_means, owner=owner, n_studies=n_studies)
-    within, variance = _residuals(values, cell_means, cell, rng=rng)
+    drawn = _draw_studies(int(study.max()) + 1, n_spread_studies, rng)
+    is_spread = drawn[cells % len(drawn)]
+    own_means, number = _class_means(cell_means[is_spread], owner[is_spread], n_classes)
+    between = _differences(
+        cell_means[is_spread], own_means, owner=owner[is_spread], n_studies=number
+    )
+    within, variance = _residuals(values[drawn[study]], cell_means, cell[drawn[study]], rng=rng)
     if len(between):
         variance = variance + (between**2).sum(axis=0)
     if not variance.any():
@@ -289,6 +297,27 @@ def fit_resemblance(
         placed,
         n_studies,
     )
+
+
+def _draw_studies(
+    n_studies: int, n_drawn: int | None, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Say which studies the spread is taken of."""
+    drawn = np.ones(n_studies, bool)
+    if n_drawn is not None and n_drawn < n_studies:
+        drawn[rng.permutation(n_studies)[n_drawn:]] = False
+    return drawn
+
+
+def _class_means(
+    cell_means: NDArray[np.float32], owner: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Average the studies of each class, and count them."""
+    n_studies = np.bincount(owner, minlength=n_classes)
+    present = np.flatnonzero(n_studies)
+    means = np.zeros((n_classes, cell_means.shape[1]), np.float32)
+    means[present] = _average(cell_means, np.searchsorted(present, owner), n_studies[present])
+    return means, n_studies
 
 
 def _average(

@@ -34,7 +34,7 @@ def learn_rule(
     options: FitOptions,
     tree: LabelTree,
     silent_share: float,
-) -> tuple[OutlierRule, int]:
+) -> tuple[OutlierRule, int, int | None]:
     """Learn the rule on folds by study, and set its bound.
 
     Parameters
@@ -57,12 +57,14 @@ def learn_rule(
         With a bound; infinite where there are too few studies for one.
     int
         Labels that were hidden in turn.
+    int or None
+        Studies of the spaces that the bound holds in, mean over folds; None without.
     """
     label_sets, classes = fit_label_sets(samples.labels)
     n_sets = len(label_sets.sets)
     rng = np.random.default_rng([options.seed, 7])
     few = thin_rows(np.asarray(rows, np.int64), samples.studies, n_samples=_N_FITTED, rng=rng)
-    held_rows, found = [], []
+    held_rows, found, n_fitted = [], [], []
     for train, held in fold_pairs(few, samples.labels, samples.studies, seed=options.seed):
         space, medians = _fit_space(samples.take(train), classes[train], n_sets, settings, options)
         values = prepare_values(
@@ -70,10 +72,11 @@ def learn_rule(
         )
         is_known = space.n_studies[classes[held]] > 0
         held_rows.append(held[is_known])
+        n_fitted.append(len(np.unique(samples.studies[train].astype(str))))
         found.append(space.compare(values[is_known]))
     positions = np.concatenate(held_rows) if held_rows else np.zeros(0, np.int64)
     if not len(positions):
-        return no_rule(n_sets), 0
+        return no_rule(n_sets), 0, None
     best_of_set = specific_labels(label_sets, tree.parents, tree.sizes)
     labels = best_of_set[classes[positions]]
     learned = fit_outlier_rule(
@@ -88,11 +91,16 @@ def learn_rule(
         samples.studies[positions],
         false_flags=max(FALSE_FLAGS / 2, FALSE_FLAGS - silent_share),
     )
-    return replace(learned.rule, bound=bound), learned.n_hidden
+    return replace(learned.rule, bound=bound), learned.n_hidden, round(np.mean(n_fitted))
 
 
 def fit_outliers(
-    samples: Samples, rule: OutlierRule, *, settings: Settings, options: FitOptions
+    samples: Samples,
+    rule: OutlierRule,
+    *,
+    settings: Settings,
+    options: FitOptions,
+    n_spread_studies: int | None = None,
 ) -> OutlierBound:
     """Measure where the classes of these samples lie, to be judged by a learned rule.
 
@@ -104,6 +112,8 @@ def fit_outliers(
         From `learn_rule`.
     settings, options
         The chosen ones, and the seed.
+    n_spread_studies
+        Studies whose spread is taken, as `learn_rule` gives it; None takes all.
 
     Returns
     -------
@@ -114,7 +124,14 @@ def fit_outliers(
     every = np.arange(len(samples.studies))
     few = thin_rows(every, samples.studies, n_samples=_N_FITTED, rng=rng)
     label_sets, classes = fit_label_sets(samples.labels)
-    space, _ = _fit_space(samples.take(few), classes[few], len(label_sets.sets), settings, options)
+    space, _ = _fit_space(
+        samples.take(few),
+        classes[few],
+        len(label_sets.sets),
+        settings,
+        options,
+        n_spread_studies=n_spread_studies,
+    )
     return OutlierBound(space, rule)
 
 
@@ -124,13 +141,22 @@ def _fit_space(
     n_classes: int,
     settings: Settings,
     options: FitOptions,
+    *,
+    n_spread_studies: int | None = None,
 ) -> tuple[Resemblance, NDArray[np.float32]]:
     """Fit the space on these samples; give the genes' medians too."""
     chosen = samples.values[:, : settings.n_genes]
     medians = training_medians(chosen, use_ranks=settings.use_ranks)
     values = prepare_values(chosen, medians, use_ranks=settings.use_ranks)
     rng = np.random.default_rng([options.seed, 9])
-    space = fit_resemblance(values, classes, samples.studies, n_classes=n_classes, rng=rng)
+    space = fit_resemblance(
+        values,
+        classes,
+        samples.studies,
+        n_classes=n_classes,
+        rng=rng,
+        n_spread_studies=n_spread_studies,
+    )
     return space, medians
 
 

@@ -66,6 +66,8 @@ class Calibrated:
         Of each gene for each label, on unseen studies; None without.
     fitted
         The model of the training studies and its medians, where there was one only.
+    n_spread_studies
+        Studies of the spaces that the rule's bound holds in; None without.
     """
 
     temperature: float
@@ -77,6 +79,7 @@ class Calibrated:
     choice: dict[str, Any] = field(default_factory=dict)
     importance: Importance | None = None
     fitted: tuple[Classifier, NDArray[np.float32]] | None = None
+    n_spread_studies: int | None = None
 
     def calibrate(self, classifier: Classifier) -> Classifier:
         """Give a classifier this calibration."""
@@ -86,7 +89,13 @@ class Calibrated:
         self, samples: Samples, settings: Settings, options: FitOptions
     ) -> OutlierBound:
         """Measure where the classes of these samples lie, with the calibrated bound."""
-        return fit_outliers(samples, self.rule, settings=settings, options=options)
+        return fit_outliers(
+            samples,
+            self.rule,
+            settings=settings,
+            options=options,
+            n_spread_studies=self.n_spread_studies,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +224,7 @@ def calibrate(
         bound = found_bound.bound
         choice = choice | {"error_bound": asdict(found_bound)}
     is_silent = ~choose_labels(by_label[is_learned], thresholds, tree.parents).any(axis=1)
-    rule, n_hidden = learn_rule(
+    rule, n_hidden, n_spread = learn_rule(
         samples,
         np.unique(np.concatenate([np.concatenate(pair) for pair in pairs])),
         settings=settings,
@@ -243,6 +252,7 @@ def calibrate(
         choice=choice,
         importance=unseen.importance,
         fitted=unseen.fitted,
+        n_spread_studies=n_spread,
     )
 
 
