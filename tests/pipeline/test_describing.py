@@ -26,7 +26,13 @@ from expressome.errors import (
 )
 from expressome.pipeline.describing import collect_content, report
 from expressome.pipeline.gathering import gather_classification, gather_predictions
-from expressome.pipeline.mapping import fit_plane, measure_distances, name_groups, read_excerpt
+from expressome.pipeline.mapping import (
+    fit_plane,
+    measure_distances,
+    measure_representative,
+    name_groups,
+    read_excerpt,
+)
 from expressome.pipeline.measuring import measure
 from expressome.pipeline.normalizing import normalize
 from expressome.pipeline.tallying import bin_values, tally_genes, tally_normalization, tally_samples
@@ -286,6 +292,26 @@ def test_distances_equal_brute_force(rng):
         np.testing.assert_array_equal(
             found[name].counts, np.histogram(clipped, found[name].edges)[0]
         )
+
+
+def test_distances_to_the_representative_by_hand():
+    # Of 0, 1 and 5 the sample at 1 is nearest to the others; 9 carries another label.
+    real, made = np.array([[0.0], [1.0], [5.0], [9.0]]), np.array([[1.0], [3.0]])
+    labels = np.array(["a", "a", "a", "b"], dtype=object)
+
+    found = measure_representative(real, labels, made, np.array(["a", "a"], dtype=object))
+
+    for name, distances in {"real samples": [1, 4], "synthetic samples": [0, 2]}.items():
+        clipped = np.minimum(distances, found[name].edges[-1])
+        expected = np.histogram(clipped, found[name].edges)[0]
+        np.testing.assert_array_equal(found[name].counts, expected)
+        assert found[name].total == 2
+
+
+def test_a_label_with_one_real_sample_has_no_representative():
+    labels = np.array(["a"], dtype=object)
+
+    assert measure_representative(np.ones((1, 2)), labels, np.ones((1, 2)), labels) == {}
 
 
 def test_scores_are_taken_as_the_model_wrote_them(folder):

@@ -46,7 +46,7 @@ def test_every_figure_is_drawn(page):
         "[...document.querySelectorAll('.plot')].map(p => !!p.querySelector('svg'))"
     )
 
-    assert len(drawn) == 24
+    assert len(drawn) == 25
     assert all(drawn)
 
 

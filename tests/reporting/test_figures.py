@@ -111,11 +111,13 @@ def test_distances_are_shares_so_that_sizes_do_not_matter():
         {
             "few": Histogram(edges, np.array([1.0, 3.0])),
             "many": Histogram(edges, np.array([100.0, 300.0])),
-        }
+        },
+        to="nearest",
     )
 
     np.testing.assert_array_equal(figure.data[0].y, figure.data[1].y)
     np.testing.assert_array_equal(figure.data[0].x, [0, 1, 1, 2])
+    assert figure.layout.xaxis.title.text == "distance to the nearest real sample"
 
 
 def test_genes_named_in_the_plane_do_not_cover_each_other(rng):

@@ -96,7 +96,7 @@ def test_every_figure_has_a_caption_and_a_text_alternative(page):
     reader = read(page)
     plots = [a for a in reader.named("div") if a.get("class") == "plot"]
 
-    assert len(plots) == len(reader.named("figure")) == len(reader.named("figcaption")) == 24
+    assert len(plots) == len(reader.named("figure")) == len(reader.named("figcaption")) == 25
     assert all(plot["role"] == "img" for plot in plots)
     assert all(len(plot["aria-label"]) > 40 for plot in plots)
     assert all(re.search(r"\d", plot["aria-label"]) for plot in plots)

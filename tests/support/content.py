@@ -285,8 +285,20 @@ def make_synthetic(rng, label_names):
         index=steps,
     )
     counts = pd.DataFrame({"n_synthetic": 150, "n_real": [60, 24][: len(labels)]}, index=labels)
+    central = {
+        name: Histogram(edges, np.histogram(rng.normal(middle, 6, 400), edges)[0].astype(float))
+        for name, middle in (("real samples", 30), ("synthetic samples", 29))
+    }
+    plane = pd.concat(rows, ignore_index=True)
     return Synthetic(
-        "gan", counts, pd.concat(rows, ignore_index=True), (0.4, 0.2), fidelity, distances, training
+        "gan",
+        counts,
+        plane,
+        (0.4, 0.2),
+        fidelity,
+        distances,
+        training,
+        representative=central,
     )
 
 

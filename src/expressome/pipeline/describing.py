@@ -28,6 +28,7 @@ from expressome.pipeline.mapping import (
     SamplePlane,
     fit_plane,
     measure_distances,
+    measure_representative,
     name_groups,
     read_excerpt,
 )
@@ -289,15 +290,15 @@ def _describe_synthetic(
         index=pd.Index(labels, dtype=object),
     )
     chosen = np.isfinite(made.values).any(axis=1)
-    table, distances, explained = None, {}, (0.0, 0.0)
+    table, distances, central, explained = None, {}, {}, (0.0, 0.0)
     if plane is not None and chosen.any():
         own, is_labelled = _own_labels(atlas, excerpt, labels)
         real = plane.place(excerpt.values)
         drawn = plane.place(made.values[chosen] * excerpt.lengths[excerpt.genes])
         table = _join_planes(real, own, drawn, made.labels[chosen])
-        distances = dict(
-            measure_distances(real[is_labelled], own[is_labelled], drawn, made.labels[chosen])
-        )
+        compared = real[is_labelled], own[is_labelled], drawn, made.labels[chosen]
+        distances = dict(measure_distances(*compared))
+        central = dict(measure_representative(*compared))
         explained = plane.explained
     found = made.details
     described = Synthetic(
@@ -309,6 +310,7 @@ def _describe_synthetic(
         distances,
         _tabulate_training(found.get("training")),
         _state_synthesis(found, made.method),
+        central,
     )
     return described, dict(found.get("manifest") or {})
 

@@ -1,6 +1,6 @@
 """Place samples in a plane, and find the genes that tell labels apart, on a sample of the atlas."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
@@ -22,6 +23,7 @@ __all__ = [
     "SamplePlane",
     "fit_plane",
     "measure_distances",
+    "measure_representative",
     "name_groups",
     "read_excerpt",
 ]
@@ -335,6 +337,43 @@ def measure_distances(
             if len(of) and len(among) > n_skipped:
                 near = NearestNeighbors(n_neighbors=n_skipped + 1).fit(among)
                 found.setdefault(name, []).append(near.kneighbors(of)[0][:, n_skipped])
+    return _bin_alike(found)
+
+
+def measure_representative(
+    real: Floats, real_labels: NDArray[Any], synthetic: Floats, synthetic_labels: NDArray[Any]
+) -> Mapping[str, Histogram]:
+    """Bin the distances to the label's representative sample, for real and synthetic samples.
+
+    The representative is the medoid: the real sample with the smallest mean distance to
+    the others of its label.
+
+    Parameters
+    ----------
+    real, synthetic
+        Samples in the space of the components.
+    real_labels, synthetic_labels
+        One label per sample.
+
+    Returns
+    -------
+    dict
+        Name of the comparison -> histogram, same bins; the representative itself is not counted.
+    """
+    found: dict[str, list[Floats]] = {}
+    for label in dict.fromkeys(synthetic_labels.tolist()):
+        own, made = real[real_labels == label], synthetic[synthetic_labels == label]
+        if len(own) < 2:
+            continue
+        medoid = int(cdist(own, own).sum(axis=1).argmin())
+        others = np.delete(own, medoid, axis=0)
+        for name, of in (("real samples", others), ("synthetic samples", made)):
+            found.setdefault(name, []).append(cdist(of, own[[medoid]]).ravel())
+    return _bin_alike(found)
+
+
+def _bin_alike(found: Mapping[str, Sequence[Floats]]) -> dict[str, Histogram]:
+    """Bin the distances of every comparison alike; a few far ones go to the last bin."""
     if not found:
         return {}
     joined = {name: np.concatenate(parts) for name, parts in found.items()}

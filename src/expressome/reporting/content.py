@@ -317,6 +317,8 @@ class Synthetic:
         One row per recorded step, index the step, one column per curve; None where absent.
     facts
         Heading -> value in words.
+    representative
+        Name of a comparison -> distances to the label's most central real sample, same bins.
     """
 
     method: str
@@ -327,6 +329,7 @@ class Synthetic:
     distances: Mapping[str, Histogram]
     training: pd.DataFrame | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    representative: Mapping[str, Histogram] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

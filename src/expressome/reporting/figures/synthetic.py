@@ -70,18 +70,20 @@ def draw_synthetic_plane(plane: pd.DataFrame, explained: tuple[float, float]) ->
     )
 
 
-def draw_distances(distances: Mapping[str, Histogram]) -> Any:  # noqa: ANN401
-    """Draw the distances to the nearest real sample, one stepped line per comparison.
+def draw_distances(distances: Mapping[str, Histogram], *, to: str) -> Any:  # noqa: ANN401
+    """Draw the distances to a real sample, one stepped line per comparison.
 
     Parameters
     ----------
     distances
         Name of the comparison -> histogram; shares are drawn, so that sizes may differ.
+    to
+        Which real sample: the nearest, or the most central.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A synthetic line left of the real one would mean copied samples.
+        To the nearest, a synthetic line far left of the real one would mean copied samples.
     """
     objects = load_plotly()
     traces = []
@@ -101,7 +103,7 @@ def draw_distances(distances: Mapping[str, Histogram]) -> Any:  # noqa: ANN401
         )
     return new_figure(
         traces,
-        x="distance to the nearest real sample",
+        x=f"distance to the {to} real sample",
         y="share of samples",
         height=300,
         yaxis={"tickformat": ".0%", "rangemode": "tozero"},

@@ -1,5 +1,7 @@
 """The section on synthetic samples."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from expressome.reporting import figures
@@ -36,7 +38,13 @@ def build_synthetic(part: Synthetic | None) -> Section:
             absent="No synthetic samples were given: make them with "
             "`expressome augment` and pass the file with `--synthetic`.",
         )
-    made = [_synthetic_plane(part), _distances(part), _fidelity(part), _training(part)]
+    made = [
+        _synthetic_plane(part),
+        _distances(part),
+        _representative(part),
+        _fidelity(part),
+        _training(part),
+    ]
     columns = (
         Column("index", "label"),
         Column("n_synthetic", "synthetic", "integer"),
@@ -84,20 +92,41 @@ def _synthetic_plane(part: Synthetic) -> Figure | None:
 def _distances(part: Synthetic) -> Figure | None:
     if not part.distances:
         return None
-    tables = {
-        name: histogram_table(histogram, "distance", "samples").assign(comparison=name)
-        for name, histogram in part.distances.items()
-    }
     return Figure(
         "distances",
         "Distance to the nearest real sample",
         "Synthetic far left of real would mean copies; far right, samples unlike any real one.",
-        "Distances in the space of the principal components. Median bins: "
-        + "; ".join(f"{name}, {_write_bin(found)}" for name, found in part.distances.items())
-        + ".",
-        figures.draw_distances(part.distances),
-        pd.concat(tables.values(), ignore_index=True),
+        _write_medians(part.distances),
+        figures.draw_distances(part.distances, to="nearest"),
+        _tabulate(part.distances),
     )
+
+
+def _representative(part: Synthetic) -> Figure | None:
+    if not part.representative:
+        return None
+    return Figure(
+        "representative",
+        "Distance to the representative sample",
+        "The representative is the most central real sample of the label. The two lines should lie "
+        "on each other: synthetic samples left of real ones crowd the centre.",
+        _write_medians(part.representative),
+        figures.draw_distances(part.representative, to="most central"),
+        _tabulate(part.representative),
+    )
+
+
+def _write_medians(distances: Mapping[str, Histogram]) -> str:
+    bins = "; ".join(f"{name}, {_write_bin(found)}" for name, found in distances.items())
+    return f"Distances in the space of the principal components. Median bins: {bins}."
+
+
+def _tabulate(distances: Mapping[str, Histogram]) -> pd.DataFrame:
+    tables = [
+        histogram_table(histogram, "distance", "samples").assign(comparison=name)
+        for name, histogram in distances.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _write_bin(histogram: Histogram) -> str:
