@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from tests.faults.commands import COMMANDS, digest_file, digest_inputs, run, start
+from tests.faults.commands import COMMANDS, digest_atlas, digest_file, digest_inputs, run, start
 from tests.support.range_server import serve
 
 pytestmark = pytest.mark.slow
@@ -56,6 +56,31 @@ def test_a_full_disk_is_said_and_room_completes_the_run(name, house, small_disk,
     status, _, stderr = run(elsewhere(command, small_disk), cwd=house)
     assert status == 0, stderr
     assert command.digest(small_disk / command.result) == expected(name)
+
+
+@pytest.mark.parametrize("name", ["measure", "update"])
+def test_a_full_disk_leaves_an_atlas_whole_that_is_changed_in_place(
+    name, house, small_disk, expected
+):
+    subprocess.run(["mount", "-o", "remount,size=64M", str(small_disk)], check=True)
+    atlas = small_disk / "atlas.zarr"
+    shutil.copytree(house / "atlas.zarr", atlas)
+    line = [word.replace("atlas.zarr", str(atlas)) for word in COMMANDS[name].arguments]
+    before = digest_atlas(atlas)
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 8192))
+
+    status, _, stderr = run(line, cwd=house)
+
+    assert status == 1, stderr
+    assert "space" in stderr, stderr
+    assert str(small_disk) in stderr
+    assert digest_atlas(atlas) == before
+
+    filler.unlink()
+    status, _, stderr = run(line, cwd=house)
+    assert status == 0, stderr
+    assert digest_atlas(atlas) == expected(name)
 
 
 def test_a_disk_that_fills_in_a_download_is_said_and_room_completes_it(house, small_disk):

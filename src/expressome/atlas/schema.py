@@ -157,20 +157,30 @@ def replace_element(path: Path, name: str, element: pd.DataFrame | Mapping[str, 
         Place of the element, such as ``"var"`` or ``"obsm/pca"``.
     element
         Table, mapping or array, as AnnData stores it.
+
+    Raises
+    ------
+    DiskSpaceError
+        If the disk is full; the old element stays.
     """
     import zarr
 
-    from expressome.outputs import replace_path
+    from expressome.outputs import full_disk_named, remove_path, replace_path
 
     place = path / name
     beside = place.with_name(f".{place.name}.new")
     # What zarr was writing when an earlier process was killed.
     for leftover in {*path.glob("zarr.*.partial"), *place.parent.glob("zarr.*.partial")}:
         leftover.unlink(missing_ok=True)
-    root = zarr.open_group(str(path), mode="a")
     inside = str(beside.relative_to(path))
-    with anndata_writer() as write:
-        write(root, inside, element)
+    with full_disk_named(place):
+        try:
+            root = zarr.open_group(str(path), mode="a")
+            with anndata_writer() as write:
+                write(root, inside, element)
+        except OSError:
+            remove_path(beside)
+            raise
     replace_path(beside, place)
 
 
