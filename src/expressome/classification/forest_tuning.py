@@ -17,8 +17,10 @@ __all__ = ["choose_forest", "thin_pairs", "thin_rows"]
 
 Pairs = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
-# Trees tried where their number is not given; all are counted on one forest.
-_N_TREES_TRIED = (50, 100, 200)
+# Trees tried where their number is not given, counted on one forest; more only where
+# the second number gained over the first.
+_N_TREES_TRIED = (50, 100)
+_MANY_TREES = 200
 # Fewer trees are taken where they lose less than this: more cost time and space.
 _TREES_MARGIN = 0.005
 # A depth or class weights must gain this much: smaller differences are chance.
@@ -37,9 +39,10 @@ def choose_forest(
 ) -> tuple[Settings, dict[str, Any]]:
     """Choose number of trees, depth and class weights by the score of held-out studies.
 
-    First a forest of the most trees is grown and scored by its first 50, 100 and
-    200; then balanced class weights, then depths of 12 and 20, each kept if it
-    gains 0.01. No further candidate starts once the time is used up.
+    First a forest of 100 trees is grown and scored by its first 50 and by all; where
+    the latter gain 0.005, one of 200 too. Then balanced class weights, then depths of
+    12 and 20 (where trees grow deeper), each kept if it gains 0.01. No further
+    candidate starts once the time is used up.
 
     Parameters
     ----------
@@ -70,39 +73,58 @@ def choose_forest(
     the same are chosen.
     """
     start = time.perf_counter()
-    most = n_trees or max(_N_TREES_TRIED)
     chosen = replace(settings, n_trees=n_trees or settings.n_trees)
     report: dict[str, Any] = {"trials": [], "n_skipped": 0}
     candidates: list[dict[str, Any]] = [
-        {},
+        {"n_trees": n_trees or max(_N_TREES_TRIED)},
+        *([] if n_trees else [{"n_trees": _MANY_TREES}]),
         {"class_weights": True},
         *({"max_depth": depth} for depth in _DEPTHS_TRIED),
     ]
     linear: list[NDArray[np.float64] | None] | None = None
     best = -np.inf
-    for change in candidates if pairs and settings.linear_share < 1 else []:
+    depth = np.inf
+    for step, change in enumerate(candidates if pairs and settings.linear_share < 1 else []):
+        is_first, is_many = step == 0, not n_trees and step == 1
+        # Where 100 trees gained nothing over 50, or no tree grows so deep, nothing can change.
+        if (is_many and chosen.n_trees < max(_N_TREES_TRIED)) or (
+            change.get("max_depth", 0) >= depth
+        ):
+            continue
         if time.perf_counter() - start >= budget_s:
             report["n_skipped"] += 1
             continue
-        trial = replace(chosen, n_trees=most if not change else chosen.n_trees, **change)
+        trial = replace(chosen, **change)
         held, forests, linear = _vote(samples, pairs, trial, options=options, linear=linear)
-        counts = [n for n in _N_TREES_TRIED if n < most] if not change and n_trees is None else []
+        counts = _N_TREES_TRIED if is_first and n_trees is None else (trial.n_trees,)
         scores = {
             n: _score(held, forests, linear, n_trees=n, linear_share=trial.linear_share)
-            for n in (*counts, trial.n_trees)
+            for n in counts
         }
         report["trials"] += [
             _describe(replace(trial, n_trees=n)) | {"score": score} for n, score in scores.items()
         ]
-        if not change:
+        if is_first:
             enough = max(scores.values()) - _TREES_MARGIN
             n_chosen = min(n for n, score in scores.items() if score >= enough)
             chosen, best = replace(trial, n_trees=n_chosen), scores[n_chosen]
-        elif scores[trial.n_trees] >= best + _MARGIN:
+            depth = max(_measure_depth(forest) for forest in forests if forest is not None)
+        elif scores[trial.n_trees] >= best + (_TREES_MARGIN if is_many else _MARGIN):
             chosen, best = trial, scores[trial.n_trees]
-        options.progress("choose forest", candidates.index(change) + 1, len(candidates))
+        options.progress("choose forest", step + 1, len(candidates))
     report["elapsed_s"] = round(time.perf_counter() - start, 1)
     return chosen, report
+
+
+def _measure_depth(forest: Forest) -> int:
+    """Count the questions from a root to the deepest leaf."""
+    depth, nodes = 0, forest.roots
+    while True:
+        nodes = nodes[forest.genes[nodes] >= 0]
+        if not len(nodes):
+            return depth
+        nodes = np.concatenate([forest.left[nodes], forest.right[nodes]])
+        depth += 1
 
 
 def _describe(settings: Settings) -> dict[str, Any]:
