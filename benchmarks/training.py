@@ -1,6 +1,7 @@
 """Time training: the accelerated forest beside plain scikit-learn; a model of full size.
 
     python benchmarks/training.py --accelerator --rows 6000 20000 60000
+    python benchmarks/training.py --accelerator --estimate --rows 6000 20000 60000
     python benchmarks/training.py --scale --samples 80000 --genes 5000 --labels 100
     python benchmarks/training.py --calibration --seeds 3
     python benchmarks/training.py --predict
@@ -8,10 +9,12 @@
 All data are simulated; the data's own study effects decide nothing about real ones.
 `--accelerator` grows the same forest twice on a simulated compendium, split by study,
 and compares time and macro-F1 on the test studies, for each number of training rows: those
-beyond the real ones carry invented study effects, as in `train`. `--scale` makes samples of many
-labels and studies as an ARCHS4 file and runs `normalize` and `train`. `--calibration`
-trains on compendia of several seeds and prints the calibration error on test studies.
-`--predict` streams an ARCHS4 file of 60,000 genes through a model.
+beyond the real ones carry invented study effects, as in `train`. `--estimate` grows a few
+trees only and gives the processor time that 100 would take: binning once, then every tree
+alike. `--scale` makes samples of many labels and studies as an ARCHS4 file and runs
+`normalize` and `train`. `--calibration` trains on compendia of several seeds and prints the
+calibration error on test studies. `--predict` streams an ARCHS4 file of 60,000 genes
+through a model.
 """
 
 import argparse
@@ -59,7 +62,7 @@ def simulate_atlas(folder, *, n_samples, n_studies, seed):
     return folder / "atlas.zarr"
 
 
-def compare_libraries(n_samples, n_genes, n_rows, n_workers, n_trees=100):
+def compare_libraries(n_samples, n_genes, n_rows, n_workers, *, is_estimate, n_trees=100):
     """Grow one forest with either library on the same rows; score it on test studies."""
     with tempfile.TemporaryDirectory() as place:
         path = simulate_atlas(Path(place), n_samples=n_samples, n_studies=n_samples // 16, seed=0)
@@ -92,6 +95,9 @@ def compare_libraries(n_samples, n_genes, n_rows, n_workers, n_trees=100):
         train_rows = np.concatenate([values[~is_test], rows])
         del rows
         targets = np.concatenate([classes, more])
+        if is_estimate:
+            estimate_ratio(train_rows, targets, len(sets.sets), n_trees)
+            continue
         elapsed, cpu = {}, {}
         for accelerated in (True, False):
             start, start_cpu = time.perf_counter(), time.process_time()
@@ -115,6 +121,25 @@ def compare_libraries(n_samples, n_genes, n_rows, n_workers, n_trees=100):
             )
         ratios = [taken["scikit-learn"] / taken["scikit-learn-intelex"] for taken in (elapsed, cpu)]
         print(f"{len(train_rows)} rows: {ratios[0]:.1f} x elapsed, {ratios[1]:.1f} x processor")
+
+
+def estimate_ratio(rows, targets, n_classes, n_trees):
+    """Time few trees on one thread; print what as many as asked for would take."""
+    taken = {}
+    for accelerated, n in ((True, 1), (True, 6), (False, 2)):
+        start = time.process_time()
+        fit_forest(
+            rows, targets, n_classes=n_classes, seed=0, n_trees=n, accelerated=accelerated
+        )  # fmt: skip
+        taken[accelerated, n] = time.process_time() - start
+    each = (taken[True, 6] - taken[True, 1]) / 5
+    plain = taken[False, 2] / 2
+    ratio = n_trees * plain / (taken[True, 1] + (n_trees - 1) * each)
+    print(
+        f"{len(rows)} rows: accelerated {taken[True, 1]:.1f} s for the first tree and {each:.2f} s "
+        f"for each other, plain {plain:.2f} s per tree: {ratio:.1f} x for {n_trees} trees",
+        flush=True,
+    )
 
 
 def write_large(folder, *, n_samples, n_genes, n_labels, seed=0):
@@ -235,6 +260,7 @@ def run_predict(n_samples, n_workers):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--accelerator", action="store_true")
+    parser.add_argument("--estimate", action="store_true", help="of --accelerator")
     parser.add_argument("--scale", action="store_true")
     parser.add_argument("--calibration", action="store_true")
     parser.add_argument("--predict", action="store_true")
@@ -250,7 +276,10 @@ if __name__ == "__main__":
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.accelerator:
-        compare_libraries(options.samples, options.genes, options.rows, options.workers)
+        compare_libraries(
+            options.samples, options.genes, options.rows, options.workers,
+            is_estimate=options.estimate,
+        )  # fmt: skip
     if options.scale:
         run_scale(options.samples, options.genes, options.labels, options.workers, options.split)
     if options.calibration:
