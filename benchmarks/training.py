@@ -145,7 +145,7 @@ def estimate_ratio(rows, targets, n_classes, n_trees):
 def write_large(folder, *, n_samples, n_genes, n_labels, seed=0):
     """Write an ARCHS4 file of labelled samples: label profiles, study shifts, Poisson counts."""
     rng = np.random.default_rng(seed)
-    n_studies = n_samples // 30
+    n_studies = max(n_samples // 30, 6 * n_labels)
     # Labels as unequal as ARCHS4's: the first has some hundred times the last.
     shares = 1 / np.arange(1, n_labels + 1) ** 1.0
     label_of_study = rng.choice(n_labels, n_studies, p=shares / shares.sum())
@@ -244,7 +244,10 @@ def run_predict(n_samples, n_workers):
         folder = Path(place)
         write_large(folder, n_samples=2000, n_genes=19000, n_labels=30)
         normalize(folder / "c.h5", labels=folder / "labels.parquet", out=folder / "atlas.zarr")
-        train(folder / "atlas.zarr", out=folder / "model", resources=Resources(workers=n_workers))
+        train(
+            folder / "atlas.zarr", out=folder / "model", n_genes=4000, n_trees=100,
+            time_budget_s=0.0, resources=Resources(workers=n_workers),
+        )  # fmt: skip
         (folder / "c.h5").unlink()
         write_large(folder, n_samples=n_samples, n_genes=60000, n_labels=30)
         resources = Resources(workers=n_workers)
