@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 __all__ = ["SAMPLES_AT_ONCE", "match_genes", "match_samples", "run_in_threads"]
 
@@ -39,7 +40,8 @@ def run_in_threads(
     [1.0, 1.0, 1.0, 1.0, 1.0]
     """
     spans = [slice(start, min(start + step, n_items)) for start in range(0, n_items, step)]
-    with ThreadPoolExecutor(n_workers) as threads:
+    # Matrix products within the threads would start threads of their own and wait for each other.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_workers) as threads:
         for _ in threads.map(work, spans):
             pass
 
