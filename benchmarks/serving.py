@@ -13,8 +13,8 @@ and with as many genes as ARCHS4 has (needs 15 GB for the atlas, or 2 with --dif
 
     python benchmarks/large_file.py small.h5 --samples 3000 --genes 60000 --labels small.parquet
     expressome normalize small.h5 --labels small.parquet --dtype float16 --out small.zarr
-    expressome train small.zarr --out small-model
-    python benchmarks/serving.py --like small.zarr --model small-model --folder .
+    expressome train small.zarr --out small-model --n-genes 4000 --n-trees 50
+    python benchmarks/serving.py --like small.zarr --model small-model --folder . --different 60
 
 Files stay in the system's cache as far as memory allows; from a cold disk a gene of 120,000 samples
 means reading 469 pieces of 0.05 to 0.1 MB.
