@@ -222,18 +222,12 @@ class _Counters:
 
 def _read_counters() -> _Counters:
     """Read clock and byte counters (proc(5): rchar and wchar)."""
-    n_read = n_written = None
     try:
         lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
     except OSError:
         lines = []
-    for line in lines:
-        name, _, value = line.partition(": ")
-        if name == "rchar":
-            n_read = int(value)
-        elif name == "wchar":
-            n_written = int(value)
-    return _Counters(time.perf_counter(), n_read, n_written)
+    counts = {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
+    return _Counters(time.perf_counter(), counts.get("rchar"), counts.get("wchar"))
 
 
 def _subtract(now: _Counters, start: _Counters, peak: int) -> Usage:
