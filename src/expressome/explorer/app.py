@@ -236,8 +236,8 @@ def _add_uploads(app: FastAPI, view: AtlasView) -> None:
         status_code=201,
         summary="Label the samples of a count table",
         description="The body is the table itself: raw counts, genes x samples as TSV, CSV "
-        "(gzipped or not) or Parquet, or h5ad, at most 64 MB. `token` names the answer for a while; the "
-        "table is not kept.",
+        "(gzipped or not) or Parquet, or h5ad, at most 64 MB. `token` names the answer for a "
+        "while; the table is not kept.",
         tags=["uploads"],
         openapi_extra={
             "requestBody": {
