@@ -93,12 +93,17 @@ def write_block(
         "n_detected": [int(np.count_nonzero(row)) for row in detected],
     }
     detected = np.asarray(detected, np.bool_)
-    # A block has 256 samples at most.
-    record[_PER_GENE] = detected.view(np.uint8).sum(axis=0, dtype=np.uint16)
+    record[_PER_GENE] = _count_per_gene(detected)
     contents = (_to_stored(values, dtype), detected)
     for array, content in zip(ARRAYS, contents, strict=True):
         record[array] = write_pieces(block_path(folder, array, block), encode_block(content))
     return record
+
+
+def _count_per_gene(detected: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Count the samples of a block that detected each gene; there are 256 at most."""
+    counted: NDArray[np.uint16] = detected.view(np.uint8).sum(axis=0, dtype=np.uint16)
+    return counted
 
 
 def _to_stored(values: NDArray[np.float32], dtype: StoredType) -> NDArray[Any]:
@@ -178,11 +183,10 @@ class AtlasWriter:
         """
         chunks = list(range(-(-self.n_genes // CHUNK_GENES)))
 
-        def count_block(block: int) -> NDArray[np.integer]:
+        def count_block(block: int) -> NDArray[np.uint16]:
             path = block_path(self.folder, "layers/detected", block)
             found = read_chunks(path, chunks, n_genes=self.n_genes, dtype=np.bool_)
-            counted: NDArray[np.integer] = found.view(np.uint8).sum(axis=0, dtype=np.uint16)
-            return counted[: self.n_genes]
+            return _count_per_gene(found)[: self.n_genes]
 
         per_gene = self._per_gene.copy()
         # Blocks of a run that was killed, or of an older atlas.

@@ -1,11 +1,12 @@
 """Give synthetic samples the distributions of real genes and real samples."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+
+from expressome.engine import Resources, map_blocks
 
 __all__ = ["SAMPLES_AT_ONCE", "match_genes", "match_samples", "run_in_threads"]
 
@@ -41,8 +42,8 @@ def run_in_threads(
     """
     spans = [slice(start, min(start + step, n_items)) for start in range(0, n_items, step)]
     # Matrix products within the threads would start threads of their own and wait for each other.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_workers) as threads:
-        for _ in threads.map(work, spans):
+    with threadpool_limits(1, user_api="blas"):
+        for _ in map_blocks(work, spans, resources=Resources(workers=n_workers)):
             pass
 
 
