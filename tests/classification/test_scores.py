@@ -10,7 +10,7 @@ from sklearn import metrics
 from expressome.classification import intervals
 from expressome.classification.classifier import Classifier
 from expressome.classification.evaluation import LabelTree, Origins, score_answers
-from expressome.classification.intervals import score_depths
+from expressome.classification.intervals import compare_answers, score_depths
 from expressome.classification.label_sets import LabelSets
 from expressome.classification.scores import (
     area_under_roc,
@@ -165,3 +165,57 @@ def test_depths_are_quarters_and_unknown_ones_come_last():
     assert [row["accuracy"] for row in rows] == [0, 0, 1, 1, 1]
     assert (rows[0]["lowest_reads"], rows[3]["highest_reads"]) == (1, 20)
     assert rows[4]["lowest_reads"] is None
+
+
+def draw_answers(rng):
+    """Draw true labels of 12 studies and two methods' answers, one better than the other."""
+    studies = np.repeat([f"GSE{s}" for s in range(12)], 10).astype(object)
+    true = np.eye(4, dtype=bool)[rng.integers(4, size=120)]
+    answers = {
+        name: np.where(rng.random((120, 1)) < share, true, np.roll(true, 1, axis=1))
+        for name, share in (("good", 0.9), ("poor", 0.5))
+    }
+    return sparse.csr_array(true.astype(np.uint8)), answers, studies
+
+
+def test_every_method_has_the_intervals_that_the_model_has(rng):
+    truth, answers, studies = draw_answers(rng)
+    chosen = answers["good"]
+
+    found = compare_answers(truth, answers, studies, rng=np.random.default_rng(3))
+    alone, _ = intervals.draw_intervals(
+        truth.toarray().astype(bool), chosen, chosen.astype(float),
+        confidence=np.ones(120), is_right=chosen[:, 0], studies=studies,
+        rng=np.random.default_rng(3),
+    )  # fmt: skip
+
+    for name in ("f1_samples", "f1_micro", "f1_macro"):
+        assert found["good"]["intervals"][name] == pytest.approx(alone[name])
+        assert found["good"]["intervals"][name][0] <= found["good"][name]
+        assert found["good"][name] <= found["good"]["intervals"][name][1]
+    assert "f1_macro_lead" not in found["poor"]
+
+
+def test_a_lead_is_taken_over_the_same_draws(rng):
+    truth, answers, studies = draw_answers(rng)
+
+    found = compare_answers(truth, answers, studies, rng=rng, reference="good")
+
+    lead = found["poor"]["f1_macro_lead"]
+    assert lead["value"] == pytest.approx(found["good"]["f1_macro"] - found["poor"]["f1_macro"])
+    assert 0 < lead["interval"][0] < lead["value"] < lead["interval"][1]
+    same = compare_answers(
+        truth, {"a": answers["good"], "b": answers["good"]}, studies, rng=rng, reference="a"
+    )
+    assert same["b"]["f1_macro_lead"] == {"value": 0.0, "interval": [0.0, 0.0]}
+
+
+def test_one_study_gives_no_interval(rng):
+    truth, answers, studies = draw_answers(rng)
+    studies[:] = "GSE1"
+
+    found = compare_answers(truth, answers, studies, rng=rng, reference="good")
+
+    assert found["poor"]["intervals"]["f1_macro"] is None
+    assert found["poor"]["f1_macro_lead"]["interval"] is None
+    assert found["poor"]["f1_macro_lead"]["value"] > 0

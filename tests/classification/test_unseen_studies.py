@@ -62,7 +62,6 @@ def test_a_gene_that_marks_a_study_shows_as_a_leak_of_the_random_split():
         np.flatnonzero(is_test),
         settings=SMALL,
         options=OPTIONS,
-        f1_macro=None,
     )
 
     assert scores["plain_forest"]["f1_macro"] < 0.4

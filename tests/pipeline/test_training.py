@@ -104,6 +104,13 @@ def test_metrics_hold_every_promised_score(house):
         metrics["baselines"]
     )
     assert {"plain_forest_random_split", "this_model_random_split"} <= set(metrics["baselines"])
+    for row in metrics["baselines"].values():
+        low, high = row["intervals"]["f1_macro"]
+        assert 0 <= low <= high <= 1
+    lead = metrics["baselines"]["original"]["f1_macro_lead"]["value"]
+    assert lead == pytest.approx(
+        metrics["test"]["f1_macro"] - metrics["baselines"]["original"]["f1_macro"]
+    )
     tried = metrics["settings"]["forest"]["trials"]
     assert {trial["class_weights"] for trial in tried} == {False, True}
     # A depth is tried only where trees grow deeper.

@@ -1,29 +1,25 @@
 """What every report shows beside our classifier: plain methods of scikit-learn."""
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from expressome.classification.scores import score_labels
-
-__all__ = ["score_baselines", "score_original"]
+__all__ = ["answer_original", "answer_plainly"]
 
 _N_TREES_ORIGINAL = 10
 
 
-def score_original(
+def answer_original(
     train: NDArray[np.float32],
     train_labels: sparse.csr_array,
     test: NDArray[np.float32],
     *,
-    test_labels: sparse.csr_array,
     seed: int,
     n_workers: int = 1,
-) -> dict[str, Any]:
-    """Score the original study's configuration.
+) -> NDArray[np.bool_]:
+    """Answer as the original study's configuration does.
 
     10 trees, one output per label, a label answered where its vote reaches 0.5.
 
@@ -31,7 +27,7 @@ def score_original(
     ----------
     train, test
         Values of training and test samples, shape (n_samples, n_genes), no NaN.
-    train_labels, test_labels
+    train_labels
         0/1, shape (n_samples, n_labels).
     seed
         Of the trees.
@@ -40,8 +36,8 @@ def score_original(
 
     Returns
     -------
-    dict
-        F1 over samples, decisions and labels.
+    ndarray
+        Labels answered for the test samples, shape (n_samples, n_labels).
     """
     from sklearn.ensemble import RandomForestClassifier
 
@@ -58,18 +54,17 @@ def score_original(
             for k, part in enumerate(columns)
         ]
     )
-    return _summarise(test_labels, probabilities >= 0.5, probabilities)
+    return np.asarray(probabilities >= 0.5)
 
 
-def score_baselines(
+def answer_plainly(
     train: NDArray[np.float32],
     classes: NDArray[np.int64],
     test: NDArray[np.float32],
     *,
     sets: NDArray[np.bool_],
-    test_labels: sparse.csr_array,
-) -> dict[str, dict[str, Any]]:
-    """Score logistic regression and nearest centroid on label sets.
+) -> dict[str, NDArray[np.bool_]]:
+    """Answer by logistic regression and by nearest centroid, on label sets.
 
     Parameters
     ----------
@@ -79,14 +74,12 @@ def score_baselines(
         Label set of each training sample.
     sets
         Labels of each set, shape (n_sets, n_labels).
-    test_labels
-        0/1, shape (n_samples, n_labels).
 
     Returns
     -------
     dict
-        ``logistic_regression`` and ``nearest_centroid``, each with its F1 scores.
-        A sample's answer is its best label set.
+        ``logistic_regression`` and ``nearest_centroid``: labels answered for the test
+        samples, those of the best label set, shape (n_samples, n_labels).
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -96,20 +89,14 @@ def score_baselines(
     standard, unseen = scaler.transform(train), scaler.transform(test)
     if len(np.unique(classes)) < 2:
         answer = sets[np.full(len(test), classes[0])]
-        only = _summarise(test_labels, answer, answer.astype(float))
-        return {"logistic_regression": only, "nearest_centroid": only}
+        return {"logistic_regression": answer, "nearest_centroid": answer}
     with warnings.catch_warnings():
         # A baseline need not be polished to the last digit.
         warnings.simplefilter("ignore", ConvergenceWarning)
         regression = LogisticRegression(C=0.01, max_iter=30).fit(standard, classes)
-    votes = np.zeros((len(test), len(sets)))
-    votes[:, regression.classes_] = regression.predict_proba(unseen)
-    nearest = sets[_nearest_centroid(standard, classes, unseen)]
     return {
-        "logistic_regression": _summarise(
-            test_labels, sets[votes.argmax(axis=1)], votes @ sets.astype(float)
-        ),
-        "nearest_centroid": _summarise(test_labels, nearest, nearest.astype(float)),
+        "logistic_regression": sets[regression.predict(unseen)],
+        "nearest_centroid": sets[_nearest_centroid(standard, classes, unseen)],
     }
 
 
@@ -121,12 +108,3 @@ def _nearest_centroid(
     centroids = np.stack([train[codes == c].mean(axis=0) for c in range(len(present))])
     distances = (centroids**2).sum(axis=1) - 2 * test @ centroids.T
     return np.asarray(present[distances.argmin(axis=1)], dtype=np.int64)
-
-
-def _summarise(
-    truth: sparse.csr_array, chosen: NDArray[np.bool_], probabilities: NDArray[np.float64]
-) -> dict[str, Any]:
-    """Keep the three F1 scores."""
-    keys = [str(k) for k in range(truth.shape[1])]
-    scores = score_labels(truth, chosen, probabilities, label_keys=keys)
-    return {name: scores[name] for name in ("n_samples", "f1_samples", "f1_micro", "f1_macro")}

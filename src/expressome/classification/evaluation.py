@@ -19,7 +19,7 @@ from expressome.classification.scores import (
     score_labels,
 )
 
-__all__ = ["LabelTree", "Origins", "score_answers"]
+__all__ = ["LabelTree", "Origins", "choose_answers", "score_answers"]
 
 _COVERAGES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 
@@ -60,6 +60,41 @@ class Origins:
 
     studies: NDArray[np.object_]
     reads: NDArray[np.floating] | None = None
+
+
+def choose_answers(
+    set_probabilities: NDArray[np.float64],
+    *,
+    classifier: Classifier,
+    thresholds: NDArray[np.float64],
+    tree: LabelTree,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Choose the labels that are scored for each sample.
+
+    Parameters
+    ----------
+    set_probabilities
+        Of each label set, calibrated, shape (n_samples, n_sets).
+    classifier
+        Whose label sets and label maps turn them into labels.
+    thresholds
+        Per label.
+    tree
+        Parents of the labels.
+
+    Returns
+    -------
+    ndarray
+        All labels above their thresholds with their ancestors; where there is none, those
+        of the most probable label set. Shape (n_samples, n_labels).
+    ndarray
+        Whether any label was above its threshold, shape (n_samples,).
+    """
+    probabilities = classifier.to_labels(set_probabilities)
+    above = choose_labels(probabilities, thresholds, tree.parents)
+    is_answered: NDArray[np.bool_] = np.asarray(above.any(axis=1))
+    likeliest = classifier.label_sets.sets[set_probabilities.argmax(axis=1)]
+    return np.where(is_answered[:, None], above, likeliest), is_answered
 
 
 def score_answers(
@@ -107,9 +142,9 @@ def score_answers(
     probabilities = classifier.to_labels(set_probabilities)
     true = sparse.csr_array(truth).toarray().astype(bool)
     best_set = set_probabilities.argmax(axis=1)
-    above = choose_labels(probabilities, thresholds, tree.parents)
-    is_answered: NDArray[np.bool_] = np.asarray(above.any(axis=1))
-    chosen = np.where(is_answered[:, None], above, label_sets.sets[best_set])
+    chosen, is_answered = choose_answers(
+        set_probabilities, classifier=classifier, thresholds=thresholds, tree=tree
+    )
     best = specific_labels(label_sets, tree.parents, tree.sizes)[best_set]
     rows = np.arange(len(true))
     is_right = true[rows, best]

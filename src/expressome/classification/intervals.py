@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from expressome.classification.scores import calibration_error
+from expressome.classification.scores import calibration_error, score_labels
 
-__all__ = ["draw_intervals", "score_depths"]
+__all__ = ["compare_answers", "draw_intervals", "score_depths"]
 
 _N_DRAWS = 200
+_F1_NAMES = ("f1_samples", "f1_micro", "f1_macro")
 _N_DEPTHS = 4
 _N_BINS = 10
 # Fewer scored samples per group say nothing about depth.
@@ -60,20 +61,13 @@ def draw_intervals(
     Efron, Tibshirani 1993, An Introduction to the Bootstrap, chapter 8 (groups drawn
     whole).
     """
-    _, owner = np.unique(studies.astype(str), return_inverse=True)
-    n_studies = int(owner.max(initial=-1)) + 1
     names = (
-        "f1_samples", "f1_micro", "f1_macro", "average_precision_macro", "auroc_macro",
+        *_F1_NAMES, "average_precision_macro", "auroc_macro",
         "accuracy", "expected_calibration_error",
     )  # fmt: skip
-    if n_studies < 2:
+    owner, weights = _draw_studies(studies, rng)
+    if weights is None:
         return dict.fromkeys(names), [None] * true.shape[1]
-    weights = np.stack(
-        [
-            np.bincount(rng.integers(n_studies, size=n_studies), minlength=n_studies)
-            for _ in range(_N_DRAWS)
-        ]
-    )
     f1 = _draw_f1(true, chosen, owner=owner, weights=weights)
     ranked = _draw_ranked(true, probabilities, weights[:, owner])
     answers = _draw_answers(confidence, is_right, weights[:, owner])
@@ -83,6 +77,84 @@ def draw_intervals(
         name: [float(bounds[0, j]), float(bounds[1, j])] for j, name in enumerate(names)
     }
     return found, [_bound(f1[2][:, k]) for k in range(true.shape[1])]
+
+
+def compare_answers(
+    truth: sparse.csr_array,
+    answers: Mapping[str, NDArray[np.bool_]],
+    studies: NDArray[np.object_],
+    *,
+    rng: np.random.Generator,
+    reference: str | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Score several methods' answers for the same samples on the same draws of studies.
+
+    Parameters
+    ----------
+    truth
+        0/1, shape (n_samples, n_labels).
+    answers
+        Method -> answered labels, shape (n_samples, n_labels).
+    studies
+        Study of each sample.
+    rng
+        Draws the studies.
+    reference
+        Method that the others are held against; None for none.
+
+    Returns
+    -------
+    dict
+        Method -> n_samples, f1_samples, f1_micro, f1_macro, ``intervals`` of these (95%,
+        studies drawn with replacement; None with fewer than two), and for all but the
+        reference ``f1_macro_lead`` of the reference, with its interval.
+
+    Examples
+    --------
+    >>> truth = sparse.csr_array([[1, 0], [0, 1], [0, 1]])
+    >>> right = truth.toarray().astype(bool)
+    >>> found = compare_answers(truth, {"a": right, "b": ~right}, np.array(list("xyz")),
+    ...                         rng=np.random.default_rng(0), reference="a")
+    >>> found["a"]["intervals"]["f1_macro"], found["b"]["f1_macro_lead"]
+    ([1.0, 1.0], {'value': 1.0, 'interval': [1.0, 1.0]})
+    """
+    true = truth.toarray().astype(bool)
+    keys = [str(k) for k in range(true.shape[1])]
+    owner, weights = _draw_studies(studies, rng)
+    found: dict[str, dict[str, Any]] = {}
+    draws: dict[str, NDArray[np.float64]] = {}
+    for name, chosen in answers.items():
+        scores = score_labels(truth, chosen, chosen.astype(np.float64), label_keys=keys)
+        found[name] = {figure: scores[figure] for figure in ("n_samples", *_F1_NAMES)}
+        found[name]["intervals"] = dict.fromkeys(_F1_NAMES)
+        if weights is not None:
+            parts = _draw_f1(true, chosen, owner=owner, weights=weights)
+            draws[name] = _mean(parts[2])
+            drawn = zip(_F1_NAMES, (*parts[:2], draws[name]), strict=True)
+            found[name]["intervals"] = {figure: _bound(one) for figure, one in drawn}
+    for name in found if reference is not None else ():
+        if reference is not None and name != reference:
+            found[name]["f1_macro_lead"] = {
+                "value": _subtract(found[reference]["f1_macro"], found[name]["f1_macro"]),
+                "interval": _bound(draws[reference] - draws[name]) if draws else None,
+            }
+    return found
+
+
+def _subtract(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _draw_studies(
+    studies: NDArray[np.object_], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Draw studies: the number of each sample's, and how often each draw holds each."""
+    _, owner = np.unique(studies.astype(str), return_inverse=True)
+    n_studies = int(owner.max(initial=-1)) + 1
+    if n_studies < 2:
+        return owner, None
+    drawn = [rng.integers(n_studies, size=n_studies) for _ in range(_N_DRAWS)]
+    return owner, np.stack([np.bincount(one, minlength=n_studies) for one in drawn])
 
 
 def _mean(draws: NDArray[np.float64]) -> NDArray[np.float64]:

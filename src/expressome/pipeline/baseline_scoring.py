@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expressome.classification.baselines import score_baselines, score_original
+from expressome.classification.baselines import answer_original, answer_plainly
 from expressome.classification.classifier import Settings, prepare_values
 from expressome.classification.forest_tuning import thin_rows
+from expressome.classification.intervals import compare_answers
 from expressome.classification.label_sets import fit_label_sets
-from expressome.classification.scores import score_labels
 from expressome.classification.tuning import FitOptions, Samples, training_medians
 
 __all__ = ["N_COMPARED", "score_plain_methods"]
@@ -19,7 +19,7 @@ __all__ = ["N_COMPARED", "score_plain_methods"]
 # studies lose most. The model itself is fitted on all.
 N_COMPARED = 10_000
 _N_TREES_PLAIN = 100
-_SCORES = ("n_samples", "f1_samples", "f1_micro", "f1_macro")
+_OURS = "this_model"
 
 
 def score_plain_methods(
@@ -29,7 +29,7 @@ def score_plain_methods(
     *,
     settings: Settings,
     options: FitOptions,
-    f1_macro: float | None,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Score plain methods on the same studies, and the leak of a random split.
 
@@ -43,16 +43,17 @@ def score_plain_methods(
         Of the model; plain methods read as many genes.
     options
         What every fit shares.
-    f1_macro
-        Of the model on the test studies.
+    chosen
+        What the model answered for the test samples, shape (n_test, n_labels).
 
     Returns
     -------
     dict
-        Name -> scores: plain_forest, original, logistic_regression,
-        nearest_centroid; the forests and this model on a random split of the same
-        sizes, with ``leak_f1_macro``, by how much that flatters. Each is fitted on
-        10,000 samples at most, ``n_fitted_on``.
+        Name -> scores, each with its intervals over studies: plain_forest, original,
+        logistic_regression, nearest_centroid, with ``f1_macro_lead``, by how much the
+        model leads over the same draws of studies; the forests and this model on a
+        random split of the same sizes, with ``leak_f1_macro``, by how much that
+        flatters. Each is fitted on 10,000 samples at most, ``n_fitted_on``.
     """
     # Plain means real samples alone, and the random split mixes test samples in.
     options = replace(options, augment=None)
@@ -69,24 +70,37 @@ def score_plain_methods(
         study_effects=False,
         linear_share=0.0,
     )
-    by_study = _score_plain(samples, few, test_rows, settings=plain, options=options)
-    by_chance = _score_plain(samples, random_few, random_test, settings=plain, options=options)
-    ours = _score_fit(samples, random_few, random_test, settings=settings, options=options)
+    answers = _answer_forests(samples, few, test_rows, settings=plain, options=options)
     train, test = samples.take(few), samples.take(test_rows)
     known, values = _filled(train, test, settings.n_genes)
     sets, classes = fit_label_sets(train.labels)
-    linear = score_baselines(known, classes, values, sets=sets.sets, test_labels=test.labels)
-    found = by_study | linear
-    found |= {f"{name}_random_split": scores for name, scores in by_chance.items()}
-    found["this_model_random_split"] = ours
-    leaks = (
-        ("plain_forest_random_split", by_study["plain_forest"]["f1_macro"]),
-        ("this_model_random_split", f1_macro),
-    )
-    for name, honest in leaks:
-        if honest is not None:
-            found[name]["leak_f1_macro"] = found[name]["f1_macro"] - honest
+    answers |= answer_plainly(known, classes, values, sets=sets.sets)
+    ours = {} if chosen is None else {_OURS: chosen}
+    found = _compare(samples, test_rows, ours | answers, options.seed)
+    by_chance = _answer_forests(samples, random_few, random_test, settings=plain, options=options)
+    by_chance |= {_OURS: _answer(samples, random_few, random_test, settings, options)}
+    leaky = _compare(samples, random_test, by_chance, options.seed)
+    for name in {"plain_forest", _OURS} & set(found):
+        leaky[name]["leak_f1_macro"] = leaky[name]["f1_macro"] - found[name]["f1_macro"]
+    found |= {f"{name}_random_split": leaky[name] for name in by_chance}
+    found.pop(_OURS, None)
     return {name: scores | {"n_fitted_on": len(few)} for name, scores in found.items()}
+
+
+def _compare(
+    samples: Samples,
+    rows: NDArray[np.int64],
+    answers: dict[str, NDArray[np.bool_]],
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Score answers for the same samples, against the model's where it answered."""
+    return compare_answers(
+        samples.labels[rows],
+        answers,
+        samples.studies[rows],
+        rng=np.random.default_rng([seed, 7]),
+        reference=_OURS if _OURS in answers else None,
+    )
 
 
 def _filled(
@@ -98,48 +112,35 @@ def _filled(
     return known, prepare_values(test.values[:, :n_genes], medians)
 
 
-def _score_plain(
+def _answer_forests(
     samples: Samples,
     fit_rows: NDArray[np.int64],
     test_rows: NDArray[np.int64],
     *,
     settings: Settings,
     options: FitOptions,
-) -> dict[str, dict[str, Any]]:
-    """Fit and score the plain forest and the original's forest."""
-    forest = _score_fit(samples, fit_rows, test_rows, settings=settings, options=options)
+) -> dict[str, NDArray[np.bool_]]:
+    """Answer by the plain forest and by the original's."""
     train, test = samples.take(fit_rows), samples.take(test_rows)
     known, values = _filled(train, test, settings.n_genes)
-    original = score_original(
-        known,
-        train.labels,
-        values,
-        test_labels=test.labels,
-        seed=options.seed,
-        n_workers=options.n_workers,
+    original = answer_original(
+        known, train.labels, values, seed=options.seed, n_workers=options.n_workers
     )
+    forest = _answer(samples, fit_rows, test_rows, settings, options)
     return {"plain_forest": forest, "original": original}
 
 
-def _score_fit(
+def _answer(
     samples: Samples,
     fit_rows: NDArray[np.int64],
     test_rows: NDArray[np.int64],
-    *,
     settings: Settings,
     options: FitOptions,
-) -> dict[str, Any]:
-    """Fit a classifier and score its most probable label sets."""
-    test = samples.take(test_rows)
+) -> NDArray[np.bool_]:
+    """Fit a classifier and give its most probable label sets."""
     classifier, medians = samples.take(fit_rows).fit(settings, options)
     values = prepare_values(
-        test.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks
+        samples.values[test_rows][:, : settings.n_genes], medians, use_ranks=settings.use_ranks
     )
-    sets, votes = classifier.label_sets, classifier.predict_sets(values)
-    scores = score_labels(
-        test.labels,
-        sets.sets[votes.argmax(axis=1)],
-        sets.to_label_probabilities(votes),
-        label_keys=[str(k) for k in range(test.labels.shape[1])],
-    )
-    return {name: scores[name] for name in _SCORES}
+    votes = classifier.predict_sets(values)
+    return np.asarray(classifier.label_sets.sets[votes.argmax(axis=1)])

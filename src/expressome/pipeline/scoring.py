@@ -18,7 +18,12 @@ from expressome.classification.classifier import (
     Settings,
     prepare_values,
 )
-from expressome.classification.evaluation import LabelTree, Origins, score_answers
+from expressome.classification.evaluation import (
+    LabelTree,
+    Origins,
+    choose_answers,
+    score_answers,
+)
 from expressome.classification.folds import fold_pairs
 from expressome.classification.importance import (
     Importance,
@@ -316,10 +321,14 @@ def score_test(
     values = prepare_values(
         samples.values[test_rows][:, : settings.n_genes], medians, use_ranks=settings.use_ranks
     )
+    votes = classifier.predict_sets(values)
+    chosen, _ = choose_answers(
+        votes, classifier=classifier, thresholds=calibrated.thresholds, tree=tree
+    )
     scores = score_answers(
         samples.labels[test_rows],
         Origins(samples.studies[test_rows], None if reads is None else reads[test_rows]),
-        classifier.predict_sets(values),
+        votes,
         classifier=classifier,
         thresholds=calibrated.thresholds,
         tree=tree,
@@ -335,7 +344,7 @@ def score_test(
             test_rows,
             settings=settings,
             options=options,
-            f1_macro=scores["f1_macro"],
+            chosen=chosen,
         ),
     }
 
