@@ -119,6 +119,17 @@ def test_log_records_are_messages(capsys):
     assert second == "WARNING expressome.test: odd"
 
 
+def test_a_library_that_sets_its_own_level_is_heard_from_warnings_on(capsys):
+    logger = logging.getLogger("expressome.tests.talkative")
+    logger.setLevel(logging.INFO)
+
+    messages.configure(as_json=False, quiet=False, verbosity=0)
+    logger.info("closing comms")
+    logger.warning("a worker was lost")
+
+    assert capsys.readouterr().err == ("WARNING expressome.tests.talkative: a worker was lost\n")
+
+
 def test_words_after_two_dashes_are_no_options(path):
     result = call("search", path, "--", "-q")
 

@@ -17,7 +17,9 @@ from tests.support.studies import draw_counts, gene_table, make_study_atlas
 import expressome
 from expressome.atlas import open_atlas
 from expressome.cli.main import cli
+from expressome.engine import Resources
 from expressome.errors import (
+    ClusterError,
     ConfigurationError,
     ExpressomeWarning,
     FractionalCountsWarning,
@@ -457,6 +459,13 @@ def test_options_and_atlases_that_cannot_be_used_are_named(house, tmp_path):
     with pytest.raises(InvalidValueError, match="max_error is 2"):
         train(atlas, out=tmp_path / "m", max_error=2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_cannot_be_reached_is_told_before_any_work(tmp_path):
+    pytest.importorskip("distributed")
+
+    with pytest.raises(ClusterError, match="no Dask scheduler answers at tcp://127"):
+        train("no.zarr", out=tmp_path / "m", resources=Resources(cluster="tcp://127.0.0.1:9"))
 
 
 def test_an_atlas_without_labels_is_named(house, tmp_path):

@@ -51,7 +51,10 @@ class Messages:
         self._handler = _LogHandler(self)
         root.addHandler(self._handler)
         levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
-        root.setLevel(levels.get(-1 if quiet else verbosity, logging.DEBUG))
+        level = levels.get(-1 if quiet else verbosity, logging.DEBUG)
+        root.setLevel(level)
+        # Libraries such as Dask set a level of their own, which the root's does not bind.
+        self._handler.setLevel(level)
 
     def say(
         self,

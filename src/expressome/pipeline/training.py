@@ -22,7 +22,7 @@ from expressome.classification.tuning import (
     choose_settings,
     validation_pairs,
 )
-from expressome.engine import Resources
+from expressome.engine import Resources, on_cluster
 from expressome.errors import InvalidValueError
 from expressome.manifest import create_manifest
 from expressome.outputs import check_output, staged_output
@@ -50,6 +50,7 @@ Features = Literal["information", "variance", "f-test", "ranks"]
 _N_GENES_TRIED = (2000, 4000)
 
 
+@on_cluster
 def train(
     atlas: str | os.PathLike[str],
     *,
