@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expressome.augmentation.moments import (
-    balance_signs,
     draw_weights,
     recolour,
     shrink_covariance,
@@ -81,21 +80,6 @@ def test_shrinkage_is_strong_with_few_samples(rng):
     off_diagonal = found[~np.eye(30, dtype=bool)]
     raw = (scores.T @ scores / 4)[~np.eye(30, dtype=bool)]
     assert np.abs(off_diagonal).mean() < 0.35 * np.abs(raw).mean()
-
-
-def test_balanced_signs_move_second_moments_less(rng):
-    values = rng.normal(size=(100, 3)).astype(np.float32)
-    noise = rng.normal(size=(100, 3)).astype(np.float32)
-    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
-
-    def moved(signs):
-        crossed = scaled.T @ (noise / values.std(axis=0) * signs[:, None])
-        return np.linalg.norm(crossed + crossed.T)
-
-    signs = balance_signs(values, noise)
-
-    assert set(signs.tolist()) == {-1.0, 1.0}
-    assert moved(signs) < 0.3 * moved(np.ones(100))
 
 
 def test_bases_have_the_shares_of_their_groups(rng):

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from expressome.augmentation.moments import balance_signs
 from expressome.augmentation.quantile_mapping import (
     SAMPLES_AT_ONCE,
     match_genes,
     match_samples,
     run_in_threads,
 )
+from expressome.augmentation.residuals import balance_noise, draw_mixture
 from expressome.augmentation.study_effects import StudyEffects
 from expressome.augmentation.training_samples import TrainingSamples
 from expressome.augmentation.within_groups import (
@@ -29,13 +29,11 @@ __all__ = ["Decoder", "LabelReference", "fit_decoder"]
 _MIN_REFERENCE = 20
 # Real residuals that new ones are combined from; 256 x 60,000 float32 are 61 MB.
 _MAX_REFERENCE = 256
-# Real residuals near that of its base sample that a new one is drawn from.
-_NEIGHBOURS = 8
-# Largest share of a real residual in a new one.
-_MOST_KEPT = 0.98
 # How far a new sample lies from its base, as a share of the median squared distance of a real
 # one to its nearest: with 1, correlations and outliers are lost where a label is small.
 _REACH_SHARE = 0.5
+# Genes that correlations are kept on, evenly spaced.
+_MAX_BALANCED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,8 @@ class LabelReference:
     residuals
         Deviations outside the space of real samples and borrowed ones, variances
         unbiased, shape (n_reference, n_genes).
-    lengths
-        Squared length of each residual.
+    gram
+        Inner products of the residuals, shape (n_reference, n_reference).
     reach
         Squared distance of a new sample from its base: half the median squared distance of
         a real sample to the nearest other one.
@@ -59,7 +57,7 @@ class LabelReference:
 
     borrowed: NDArray[np.float32]
     residuals: NDArray[np.float32]
-    lengths: NDArray[np.float32]
+    gram: NDArray[np.float32]
     reach: float
 
 
@@ -120,75 +118,74 @@ class Decoder:
         moved = deviations[len(sources) - n_borrowed :]
         seats = self.groups.centres[members[rng.choice(own, n_borrowed)]] + moved
         deviations -= (self.scores[sources] * self.space.scales) @ self.space.components
-        lengths = np.einsum("ig,ig->i", deviations, deviations)
         reach = _REACH_SHARE * _measure_reach(self.samples.values[own])
-        return LabelReference(np.maximum(seats, 0), deviations, lengths, reach)
+        gram = deviations @ deviations.T
+        return LabelReference(np.maximum(seats, 0), deviations, gram, reach)
 
     def _draw_latent(
         self,
         bases: NDArray[np.intp],
         scores: NDArray[np.float32],
         *,
+        real: NDArray[np.float32],
         reference: LabelReference,
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """Give centre, deviation and residual of each new sample, before any mapping."""
-        n_near = min(_NEIGHBOURS, len(reference.residuals))
-        drawn = rng.standard_normal((len(bases), n_near)).astype(np.float32)
-        drawn -= drawn.mean(axis=1, keepdims=True)
-        drawn /= np.sqrt(max(n_near - 1, 1))
-        latent = np.empty((len(bases), self.samples.n_genes), dtype=np.float32)
-        noise = np.empty_like(latent)
+        residuals = reference.residuals
+        made = np.empty((len(bases), self.samples.n_genes), dtype=np.float32)
+        crossed = np.empty((len(bases), len(residuals)), dtype=np.float32)
+        lengths = np.empty(len(bases), dtype=np.float32)
 
-        def draw(part: slice) -> None:
-            latent[part] = (scores[part] * self.space.scales) @ self.space.components
-            latent[part] += self.groups.centres[self.groups.members[bases[part]]]
-            kept, noise[part] = self._draw_residuals(
-                bases[part], scores[part], drawn[part], reference=reference
-            )
-            latent[part] += kept
+        def measure(part: slice) -> None:
+            made[part] = self._take_residuals(bases[part])
+            crossed[part] = made[part] @ residuals.T
+            lengths[part] = np.einsum("ig,ig->i", made[part], made[part])
 
-        run_in_threads(draw, n_items=len(bases), step=SAMPLES_AT_ONCE, n_workers=self.n_workers)
-        noise *= balance_signs(latent, noise)[:, None]
-        latent += noise
-        return latent
+        run_in_threads(measure, n_items=len(bases), step=SAMPLES_AT_ONCE, n_workers=self.n_workers)
+        moves = (scores - self.scores[bases]) * self.space.scales
+        mixture = draw_mixture(
+            crossed,
+            lengths,
+            reference.gram,
+            gaps=reference.reach - (moves**2).sum(axis=1),
+            is_alone=self.groups.sizes[self.groups.members[bases]] == 1,
+            rng=rng,
+        )
+        made *= mixture.shares[:, None]
+        weights = mixture.spread(mixture.centres(), len(residuals))
+        some = slice(None, None, -(-self.samples.n_genes // _MAX_BALANCED))
+        thinned = residuals[:, some]
+        known = made[:, some] + weights @ thinned
+        self._add_profiles(known, bases, scores, genes=some)
+        noise = balance_noise(mixture, known=known, target=real[:, some], residuals=thinned)
+        weights = mixture.spread(mixture.centres() + noise, len(residuals))
 
-    def _draw_residuals(
+        def finish(part: slice) -> None:
+            made[part] += weights[part] @ residuals
+            self._add_profiles(made[part], bases[part], scores[part])
+
+        run_in_threads(finish, n_items=len(bases), step=SAMPLES_AT_ONCE, n_workers=self.n_workers)
+        return made
+
+    def _add_profiles(
         self,
+        values: NDArray[np.float32],
         bases: NDArray[np.intp],
         scores: NDArray[np.float32],
-        drawn: NDArray[np.float32],
         *,
-        reference: LabelReference,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Draw residuals from a normal around the neighbours of each base's residual.
+        genes: slice = slice(None),
+    ) -> None:
+        """Add, in place, the centres of the bases' groups and deviations along the components."""
+        values += (scores * self.space.scales) @ self.space.components[:, genes]
+        values += self.groups.centres[self.groups.members[bases], genes]
 
-        The base's own residual keeps the largest share that leaves the new
-        sample at the reference's reach from it. Centre with kept part, and noise,
-        are given apart.
-        """
-        members = self.groups.members[bases]
-        own = self.samples.values[bases] - self.groups.centres[members]
+    def _take_residuals(self, bases: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Give the deviations of training samples outside the space, variances unbiased."""
+        own = self.samples.values[bases] - self.groups.centres[self.groups.members[bases]]
         own *= self.groups.inflation()[bases, None]
         own -= (self.scores[bases] * self.space.scales) @ self.space.components
-        residuals = reference.residuals
-        squares = reference.lengths - 2 * own @ residuals.T
-        near = np.argsort(squares, axis=1)[:, : drawn.shape[1]]
-        moves = (scores - self.scores[bases]) * self.space.scales
-        gaps = reference.reach - (moves**2).sum(axis=1)
-        noise = np.empty_like(own)
-        for i, seats in enumerate(near):
-            around = residuals[seats]
-            centre = around.mean(axis=0)
-            own[i] -= centre
-            share = 0.0
-            if self.groups.sizes[members[i]] > 1:
-                spread = 2 * max(float(own[i] @ own[i]), 1e-12)
-                share = float(np.clip(1 - gaps[i] / spread, 0, _MOST_KEPT))
-            own[i] *= np.float32(share)
-            own[i] += centre
-            noise[i] = np.float32(np.sqrt(1 - share**2)) * (drawn[i] @ around)
-        return own, noise
+        return np.asarray(own, dtype=np.float32)
 
     def decode(
         self,
@@ -226,10 +223,10 @@ class Decoder:
         ndarray
             Shape (n, n_genes), float32, >= 0.
         """
-        latent = self._draw_latent(bases, scores, reference=reference, rng=rng)
         # Those of this batch's bases: its studies have the shares that they have there.
-        own = np.vstack([self.samples.values[np.unique(bases)], reference.borrowed])
-        matched = match_genes(latent, own, n_workers=self.n_workers)
+        real = np.vstack([self.samples.values[np.unique(bases)], reference.borrowed])
+        latent = self._draw_latent(bases, scores, real=real, reference=reference, rng=rng)
+        matched = match_genes(latent, real, n_workers=self.n_workers)
         # Genes tied at the reference's minimum are ordered by the latent value.
         matched += np.float32(1e-4) * latent
         templates = self.samples.values[bases]

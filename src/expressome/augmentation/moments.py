@@ -3,13 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["balance_signs", "draw_weights", "recolour", "shrink_covariance"]
+__all__ = ["draw_weights", "recolour", "shrink_covariance"]
 
 # Variances below this share of the largest are raised to it before they are inverted.
 _SMALLEST_SHARE = 1e-3
-# Genes that signs are balanced on, and rounds over the samples.
-_MAX_BALANCED = 4096
-_MAX_ROUNDS = 20
 
 
 def shrink_covariance(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,56 +100,3 @@ def draw_weights(n_samples: int, n_sources: int, rng: np.random.Generator) -> ND
     left, _, right = np.linalg.svd(weights, full_matrices=False)
     factor = np.sqrt(max(n_samples, n_sources) / n_sources)
     return np.asarray((left @ right) * factor, dtype=np.float32)
-
-
-def balance_signs(values: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Choose signs of each sample's noise that leave the gene-gene correlations as they are.
-
-    Noise e_i added to samples b_i moves their second moments by the sum of b_i e_i' + e_i b_i',
-    which is 0 on average but not in one batch. The signs make that sum small, by turning one
-    sign after the other while it helps. Every sample stays as far from where it was.
-
-    Parameters
-    ----------
-    values
-        Samples without noise, shape (n_samples, n_genes).
-    noise
-        Of a distribution that is symmetric about 0, same shape.
-
-    Returns
-    -------
-    ndarray
-        1 or -1 per sample, shape (n_samples,), float32.
-
-    Notes
-    -----
-    Genes count in units of their standard deviation; at most 4,096 of them, evenly spaced,
-    are looked at.
-
-    Examples
-    --------
-    >>> values = np.array([[-1.0], [1.0]], dtype=np.float32)
-    >>> noise = np.array([[-0.5], [0.5]], dtype=np.float32)
-    >>> sorted(balance_signs(values, noise).tolist())
-    [-1.0, 1.0]
-    """
-    step = -(-values.shape[1] // _MAX_BALANCED)
-    centred = values[:, ::step] - values[:, ::step].mean(axis=0)
-    spread = np.maximum(centred.std(axis=0), 1e-6)
-    centred, added = centred / spread, noise[:, ::step] / spread
-    crossed = centred @ added.T
-    # The squared length of the sum, as a form in the signs.
-    form = (centred @ centred.T) * (added @ added.T) + crossed * crossed.T
-    signs = np.ones(len(values), dtype=np.float32)
-    pulls = form @ signs - np.diagonal(form)
-    for _ in range(_MAX_ROUNDS):
-        n_turned = 0
-        for i in range(len(signs)):
-            if pulls[i] * signs[i] > 0:
-                signs[i] = -signs[i]
-                pulls += 2 * signs[i] * form[i]
-                pulls[i] -= 2 * signs[i] * form[i, i]
-                n_turned += 1
-        if n_turned == 0:
-            break
-    return signs
