@@ -134,6 +134,62 @@ def test_h5ad_counts_layer_is_read_instead_of_normalised_values(tmp_path):
     np.testing.assert_array_equal(read_counts(path).counts, COUNTS)
 
 
+def test_h5ad_counts_in_raw_are_read_where_x_holds_none(tmp_path):
+    path = tmp_path / "counts.h5ad"
+    whole = anndata.AnnData(
+        sparse.csr_matrix(COUNTS.astype(np.float64)),
+        obs=pd.DataFrame(index=SAMPLES),
+        var=pd.DataFrame(index=GENES),
+    )
+    part = whole[:, :2].copy()
+    part.raw = whole
+    part.X = np.log1p(part.X.toarray() / 3)
+    part.write_h5ad(path)
+
+    with pytest.warns(LeftOutWarning, match=r"the read counts in its raw are read \(3 genes\)"):
+        table = read_counts(path)
+
+    assert table.genes.tolist() == GENES
+    np.testing.assert_array_equal(table.counts, COUNTS)
+
+
+def test_h5ad_genes_are_named_by_their_ensembl_ids_where_the_index_holds_symbols(tmp_path):
+    path = tmp_path / "counts.h5ad"
+    ids = [f"ENSG0000000000{g}.{g}" for g in range(3)]
+    anndata.AnnData(
+        COUNTS.astype(np.float64),
+        obs=pd.DataFrame(index=SAMPLES),
+        var=pd.DataFrame({"gene_ids": ids}, index=["TP53", "ALB", "ALB-1"]),
+    ).write_h5ad(path)
+
+    assert read_counts(path).genes.tolist() == ids
+
+
+@pytest.mark.parametrize("ending", ["tsv", "parquet"])
+def test_lengths_and_entrez_ids_are_no_samples(tmp_path, ending):
+    path = tmp_path / f"counts.{ending}"
+    frame = pd.DataFrame(COUNTS.T, index=GENES, columns=SAMPLES)
+    frame.insert(0, "Length", [900, 800, 700])
+    frame.insert(1, "entrezgene_id", [1, 2, 3])
+    if ending == "tsv":
+        frame.to_csv(path, sep="\t")
+    else:
+        frame.to_parquet(path)
+
+    with pytest.warns(LeftOutWarning, match=r"2 columns .* \(Length, entrezgene_id\)"):
+        table = read_counts(path)
+
+    assert table.samples.tolist() == SAMPLES
+
+
+def test_a_table_without_header_is_named(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text("ENSG00000141510.3,5\nENSG00000163631.1,7\n")
+
+    with pytest.raises(FileFormatError, match=r"is a gene \(ENSG00000141510\.3\) and no header"):
+        read_counts(path)
+
+
 def test_featurecounts_output_gives_samples_only(tmp_path):
     path = write(
         tmp_path,
@@ -311,7 +367,7 @@ def test_h5ad_of_an_unknown_encoding_names_the_file(tmp_path):
 
 def test_h5ad_whose_counts_have_more_genes_than_names_is_refused(tmp_path):
     path = tmp_path / "wide.h5ad"
-    anndata.AnnData(sparse.csr_matrix(COUNTS.astype(np.float32))).write_h5ad(path)
+    anndata.AnnData(sparse.csr_matrix(COUNTS.astype(np.float64))).write_h5ad(path)
     with h5py.File(path, "r+") as file:
         file["X"].attrs["shape"] = [3, 5]
 

@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expressome.errors import DamagedFileError, ExpressomeError, FileFormatError
-from expressome.tables.delimited import Block
+from expressome.errors import DamagedFileError, ExpressomeError, FileFormatError, LeftOutWarning
+from expressome.tables.delimited import Block, describes_genes, is_ensembl
 
 __all__ = ["ParquetLayout", "h5ad_blocks", "open_h5ad", "parquet_blocks", "read_parquet_layout"]
 
 # Cells per block: 32 MB as float64.
 _BLOCK_CELLS = 4 * 2**20
+
+# Columns of `var` in which tools keep Ensembl ids beside symbols; Cell Ranger's first.
+_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl_gene_id", "ensembl", "feature_id")
+_MOSTLY = 0.9
+# Samples that tell whether a matrix holds whole numbers.
+_N_LOOKED_AT = 20
 
 # What anndata and h5py raise for a file that is something else, or spoilt.
 _UNREADABLE = (KeyError, IndexError, OSError, ValueError, AttributeError, TypeError, RuntimeError)
@@ -73,7 +80,9 @@ def read_parquet_layout(path: Path) -> ParquetLayout:
     index = [name for name in stored if isinstance(name, str) and name in names]
     gene_column = names.index(index[0]) if index else 0
     annotation = {
-        c for c, kind in enumerate(schema.types) if c != gene_column and not _is_numeric(kind)
+        c
+        for c, kind in enumerate(schema.types)
+        if c != gene_column and (not _is_numeric(kind) or describes_genes(names[c]))
     }
     return ParquetLayout(names, gene_column, frozenset(annotation))
 
@@ -146,9 +155,9 @@ def open_h5ad(path: Path) -> Any:  # noqa: ANN401 - anndata carries no types
         # Repeated names are refused by the caller, with their number.
         warnings.simplefilter("ignore", UserWarning)
         opened = anndata.read_h5ad(path, backed="r")
-        has_counts = opened.X is not None or "counts" in opened.layers
+        has_counts = opened.X is not None or "counts" in opened.layers or opened.raw is not None
     if not has_counts:
-        msg = f"{path} holds neither X nor a layer named counts; store the read counts in one"
+        msg = f"{path} holds neither X, raw nor a layer named counts; store the read counts in one"
         raise FileFormatError(msg)
     return opened
 
@@ -179,7 +188,9 @@ def h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN40
     ----------
     opened
         From `open_h5ad`; closed at the end. The layer named ``counts`` is read
-        where there is one, else X.
+        where there is one, else X; ``raw`` only where X holds no whole numbers and
+        raw does. Genes are named by a column of Ensembl ids (``gene_ids``) where
+        the index has others.
     rows
         Positions of the samples to read, ascending.
 
@@ -187,6 +198,11 @@ def h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN40
     ------
     Block
         All genes of some samples.
+
+    Warns
+    -----
+    LeftOutWarning
+        If the counts are read from raw.
     """
     with _unreadable_named(Path(opened.filename)):
         yield from _h5ad_blocks(opened, rows)
@@ -194,14 +210,53 @@ def h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN40
 
 
 def _h5ad_blocks(opened: Any, rows: list[int]) -> Iterator[Block]:  # noqa: ANN401
-    matrix: Any = opened.layers["counts"] if "counts" in opened.layers else opened.X  # noqa: SIM401 - X of a backed file is opened by asking
-    genes = [str(gene) for gene in opened.var_names]
+    matrix, var = _choose_matrix(opened)
+    genes = _name_genes(var)
     step = max(1, _BLOCK_CELLS // max(1, len(genes)))
     for start in range(0, len(rows), step):
         chosen = np.asarray(rows[start : start + step])
-        block: Any = matrix[chosen]
-        values: Any = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
+        values = _to_dense(matrix[chosen])
         if values.shape != (len(chosen), len(genes)):
             msg = f"{len(genes)} genes are named, the counts have shape {matrix.shape}"
             raise ValueError(msg)
         yield Block(genes, values.astype(np.float64).T, start)
+
+
+def _to_dense(block: Any) -> Any:  # noqa: ANN401 - sparse or dense, as the file has it
+    return block.toarray() if hasattr(block, "toarray") else np.asarray(block)
+
+
+def _choose_matrix(opened: Any) -> tuple[Any, pd.DataFrame]:  # noqa: ANN401
+    """Give the matrix that holds counts, and the table of its genes."""
+    if "counts" in opened.layers:
+        return opened.layers["counts"], opened.var
+    whole, raw = opened.X, opened.raw
+    if raw is None or (whole is not None and _is_whole(whole)) or not _is_whole(raw.X):
+        return whole, opened.var
+    msg = (
+        f"X of {opened.filename} holds no whole numbers, so the read counts in its raw are read "
+        f"({raw.shape[1]:,} genes)"
+    )
+    warnings.warn(msg, LeftOutWarning, stacklevel=6)
+    return raw.X, raw.var
+
+
+def _is_whole(matrix: Any) -> bool:  # noqa: ANN401
+    """Say whether the first samples hold whole numbers >= 0 only."""
+    values = _to_dense(matrix[: min(_N_LOOKED_AT, matrix.shape[0])])
+    return bool(np.all((values >= 0) & (values == np.rint(values))))
+
+
+def _name_genes(var: pd.DataFrame) -> list[str]:
+    """Name genes by the index, or by a column of Ensembl ids where the index has none."""
+    names = [str(name) for name in var.index]
+    if _share_of_ensembl(names) < _MOSTLY:
+        for column in _ID_COLUMNS:
+            ids = [str(gene) for gene in var[column]] if column in var else []
+            if _share_of_ensembl(ids) > _MOSTLY:
+                return ids
+    return names
+
+
+def _share_of_ensembl(names: list[str]) -> float:
+    return sum(is_ensembl(name) for name in names) / max(1, len(names))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from expressome.errors import DamagedFileError, FileFormatError, InvalidCountsError
 
-__all__ = ["Block", "TextLayout", "read_layout", "text_blocks"]
+__all__ = ["Block", "TextLayout", "describes_genes", "is_ensembl", "read_layout", "text_blocks"]
 
 _GCT_VERSIONS = ("#1.2", "#1.3")
 _MISSING = ("", "NA", "na", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", ".", "-")
@@ -27,6 +27,27 @@ _N_PROBED_ROWS = 100
 _BLOCK_BYTES = 4 * 2**20
 # Columns that featureCounts writes between gene id and samples; all five together.
 _FEATURECOUNTS = ("Chr", "Start", "End", "Strand", "Length")
+# Columns of numbers that describe genes and are no sample, in lower case.
+_GENE_FIGURES = frozenset(
+    {
+        "length",
+        "gene_length",
+        "genelength",
+        "gene length",
+        "exon_length",
+        "effective_length",
+        "width",
+        "entrezid",
+        "entrez_id",
+        "entrez",
+        "entrezgene",
+        "entrezgene_id",
+        "gene_entrezid",
+        "ncbi_gene_id",
+        "gc_content",
+    }
+)
+_ENSEMBL = re.compile(r"ENS[A-Z]{0,6}[GT]R?\d{10,11}(\.\d+)?(_PAR_Y)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +82,8 @@ class TextLayout:
     n_skipped_lines
         Physical lines up to and including the header.
     annotation
-        Positions of columns that hold no counts (text, featureCounts' coordinates).
+        Positions of columns that hold no counts (text, featureCounts' coordinates,
+        lengths and Entrez ids of genes).
     """
 
     delimiter: str
@@ -141,7 +163,50 @@ def _find_annotation(names: list[str], rows: list[list[str]]) -> frozenset[int]:
             found.add(c)
     if tuple(names[1:6]) == _FEATURECOUNTS:
         found.update(range(1, 6))
+    found.update(c for c in range(1, len(names)) if describes_genes(names[c]))
     return frozenset(found)
+
+
+def is_ensembl(name: str) -> bool:
+    """Tell an Ensembl gene or transcript id, with or without version.
+
+    Parameters
+    ----------
+    name
+        Any text.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+
+    Examples
+    --------
+    >>> is_ensembl("ENSMUSG00000059552.13"), is_ensembl("TP53")
+    (True, False)
+    """
+    return _ENSEMBL.fullmatch(name.strip()) is not None
+
+
+def describes_genes(name: str) -> bool:
+    """Tell a column of lengths or Entrez ids from a sample, by its name.
+
+    Parameters
+    ----------
+    name
+        Of the column.
+
+    Returns
+    -------
+    bool
+        True for ``Length``, ``gene_length``, ``entrezgene_id`` and the like.
+
+    Examples
+    --------
+    >>> describes_genes("Length"), describes_genes("S1")
+    (True, False)
+    """
+    return name.strip().casefold() in _GENE_FIGURES
 
 
 def read_layout(path: Path) -> TextLayout:
@@ -161,7 +226,7 @@ def read_layout(path: Path) -> TextLayout:
     Raises
     ------
     FileFormatError
-        If there is no row, no delimiter, or header and rows differ in length.
+        If there is no row, no header, no delimiter, or header and rows differ in length.
     DamagedFileError
         If the gzip stream is damaged.
 
@@ -192,6 +257,12 @@ def read_layout(path: Path) -> TextLayout:
     n_fields = len(rows[0])
     if len(names) == n_fields - 1:
         names = ["", *names]
+    if is_ensembl(names[0]):
+        msg = (
+            f"the first line of {path} is a gene ({names[0].strip()}) and no header; "
+            "write a line above it that names the samples"
+        )
+        raise FileFormatError(msg)
     if len(names) != n_fields:
         msg = (
             f"the header of {path} has {len(names)} fields, but its first row has {n_fields}; "

@@ -191,7 +191,7 @@ def read_counts(
     path
         Genes x samples as TSV, CSV (also with semicolons or blanks; gzipped or
         not) or Parquet; or samples x genes as h5ad, whose layer ``counts`` is
-        read where there is one, else X. The first bytes decide, not the name.
+        read where there is one, else X, else raw. The first bytes decide, not the name.
         Text has gene ids in the first column, under any name or none.
     samples
         Sample ids to read; None reads all. Other columns are neither parsed
@@ -225,7 +225,8 @@ def read_counts(
     IdentifierWarning
         If gene ids are dates made by a spreadsheet.
     LeftOutWarning
-        If columns of text stand between the counts.
+        If columns of text, or lengths and ids of genes, stand between the counts; or
+        counts are read from ``raw`` because X holds none.
 
     Notes
     -----
