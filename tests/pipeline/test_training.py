@@ -24,6 +24,8 @@ from expressome.errors import (
     ExpressomeWarning,
     FractionalCountsWarning,
     IdentifierError,
+    IdentifierWarning,
+    ImputedLengthWarning,
     InvalidCountsError,
     InvalidValueError,
     LabelError,
@@ -35,6 +37,7 @@ from expressome.errors import (
     ShapeError,
 )
 from expressome.pipeline.evaluating import evaluate
+from expressome.pipeline.normalizing import normalize
 from expressome.pipeline.predicting import load_model, predict
 from expressome.pipeline.training import train
 
@@ -190,6 +193,37 @@ def test_symbols_are_mapped_to_the_models_genes(house):
     answers = load_model(folder / "model").predict(frame)
 
     assert (answers["label"].to_numpy() == truth["label"]).mean() > 0.9
+
+
+def test_a_table_of_samples_in_rows_is_told_to_be_turned(house):
+    folder, _, counts, _ = house
+    table = pd.DataFrame(counts[:6], columns=gene_table()["symbol"]).rename(lambda i: f"sample-{i}")
+
+    with pytest.raises(ShapeError, match=r"0% of 6 rows; genes belong in rows .* transpose"):
+        load_model(folder / "model").predict(table.loc[:, ~table.columns.duplicated()])
+
+
+def test_an_old_file_that_knows_symbols_only_is_labelled_and_normalised(house, tmp_path):
+    folder, truth, counts, _ = house
+    genes = gene_table()
+    genes.index = pd.Index([f"symbol:{symbol}" for symbol in genes["symbol"]], name="gene")
+    samples = pd.DataFrame({"series": truth["series"]})
+    old = tmp_path / "old.h5"
+    make_archs4(old, counts=counts, samples=samples, genes=genes, layout="v1")
+
+    with pytest.warns(IdentifierWarning, match=r"300 of 300 genes .* no Ensembl id: 2\d\d got"):
+        answers = load_model(folder / "model").predict(old)
+    with (
+        pytest.warns(ImputedLengthWarning),
+        pytest.warns(IdentifierWarning, match="keep the key symbol:NAME"),
+    ):
+        normalize(old, out=tmp_path / "old.zarr")
+
+    known = load_model(folder / "model").predict(folder / "compendium.h5")
+    assert (answers["label"] == known["label"]).mean() > 0.95
+    atlas = open_atlas(tmp_path / "old.zarr")
+    assert atlas.description["species"] == "human"
+    assert atlas.var.index.str.startswith("ENSG").mean() > 0.9
 
 
 def test_missing_genes_are_flagged_then_refused_with_numbers(house):

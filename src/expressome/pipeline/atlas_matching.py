@@ -8,6 +8,7 @@ from expressome.archs4.reader import Compendium
 from expressome.atlas import Atlas
 from expressome.errors import AtlasError, IdentifierError, ScaleMismatchError
 from expressome.normalization.recipe import Normalizer
+from expressome.pipeline.gene_naming import name_genes
 from expressome.pipeline.gene_planning import check_overlap
 
 __all__ = ["check_same_kind", "match_genes", "read_hashes"]
@@ -68,7 +69,7 @@ def match_genes(
     MissingGenesWarning
         If any is missing.
     """
-    genes = compendium.genes.index
+    genes = name_genes(compendium, wanted=pd.Index(normalizer.genes))
     if not genes.is_unique:
         n_repeated = int(genes.duplicated().sum())
         msg = f"{compendium.path} repeats {n_repeated} gene ids; pack it again with unique ids"

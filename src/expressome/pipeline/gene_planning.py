@@ -20,6 +20,7 @@ from expressome.errors import (
     first_few,
 )
 from expressome.normalization.quantile import load_target
+from expressome.pipeline.gene_naming import name_genes
 from expressome.reference.lengths import Missing, resolve_lengths
 from expressome.results import Target
 
@@ -122,7 +123,8 @@ def plan_genes(
     MissingGenesWarning
         If the file lacks genes of the target.
     """
-    genes = compendium.genes
+    known = None if target is None or not target.genes else pd.Index(target.genes)
+    genes = compendium.genes.set_axis(name_genes(compendium, wanted=known))
     if not genes.index.is_unique:
         repeated = genes.index[genes.index.duplicated()].unique()
         msg = (

@@ -30,14 +30,17 @@ from expressome.normalization.recipe import Normalizer
 from expressome.outputs import check_input
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
 from expressome.pipeline.gene_mapping import map_genes
+from expressome.pipeline.gene_naming import name_genes, tell_species
 from expressome.pipeline.value_reading import restore_order
-from expressome.reference.identifiers import guess_species
+from expressome.reference.identifiers import guess_species, load_identifiers
 from expressome.tables import CountTable, read_counts
 from expressome.tables.scale import ColumnProfile, refuse_bad_values, refuse_other_scales
 
 __all__ = ["GeneScale", "PredictionInput", "open_input", "open_table"]
 
 CountSource = str | os.PathLike[str] | pd.DataFrame
+# Ids that tell genes from samples.
+_N_IDS_LOOKED_AT = 500
 # Counts of a person's table are in memory already; blocks bound what normalising adds.
 _ROWS_AT_ONCE = 256
 
@@ -73,12 +76,15 @@ class PredictionInput:
         model's genes, NaN where missing).
     is_labelled
         Whether each sample carries a label, for an atlas; else None.
+    gene_mapping
+        What became of a table's gene ids, where they had to be mapped; else None.
     """
 
     samples: pd.Index
     n_missing: int
     blocks: Callable[[NDArray[np.int64]], Iterator[tuple[slice, NDArray[np.float32]]]]
     is_labelled: NDArray[np.bool_] | None = None
+    gene_mapping: dict[str, Any] | None = None
 
 
 def open_input(
@@ -199,7 +205,7 @@ def _open_file(model: GeneScale, path: Path | str, resources: Resources) -> Pred
     compendium = open_archs4(path)
     normalizer = Normalizer.from_parts(model.normalizer_parts)
     warn_of_disagreement(compendium)
-    _check_species(model, compendium.species, compendium.path.name)
+    _check_species(model, tell_species(compendium), compendium.path.name)
     if compendium.unit != normalizer.unit:
         msg = (
             f"{compendium.path.name} holds {compendium.unit}, but the model was trained on "
@@ -213,7 +219,11 @@ def _open_file(model: GeneScale, path: Path | str, resources: Resources) -> Pred
             f"use a file of {level} level"
         )
         raise ModelError(msg)
-    genes = compendium.genes.index
+    genes = name_genes(
+        compendium,
+        species=str(model.description.get("species", "")),
+        wanted=pd.Index(normalizer.genes),
+    )
     columns = _columns(normalizer, model)
     known = np.flatnonzero(genes.isin(pd.Index(normalizer.genes)))
 
@@ -286,10 +296,11 @@ def _open_counts(
     normalizer = Normalizer.from_parts(model.normalizer_parts)
     species = str(model.description.get("species", ""))
     _check_species(model, guess_species(list(genes)), name)
-    known = pd.Index(normalizer.genes)
-    if species in {"human", "mouse"} and not genes.isin(known).all():
+    figures: dict[str, Any] | None = None
+    if species in {"human", "mouse"} and not genes.isin(pd.Index(normalizer.genes)).all():
+        _refuse_transposed(genes, samples, species, name)
         mapping = map_genes(genes, species=species)
-        counts, genes = mapping.apply(counts), mapping.genes
+        counts, genes, figures = mapping.apply(counts), mapping.genes, mapping.figures()
     columns = _columns(normalizer, model)
 
     def blocks(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
@@ -298,7 +309,23 @@ def _open_counts(
             yield span, values[:, columns]
 
     n_missing = int((~model.genes.isin(genes)).sum())
-    return PredictionInput(samples, n_missing, blocks)
+    return PredictionInput(samples, n_missing, blocks, gene_mapping=figures)
+
+
+def _refuse_transposed(genes: pd.Index, samples: pd.Index, species: str, name: str) -> None:
+    """Name a table that holds samples in rows, before its genes are found missing."""
+    table = load_identifiers(species)
+    (n_rows, row_share), (n_columns, column_share) = (
+        (len(looked_at), table.map(looked_at).n_mapped / max(1, len(looked_at)))
+        for looked_at in (ids[:: max(1, len(ids) // _N_IDS_LOOKED_AT)] for ids in (genes, samples))
+    )
+    if column_share > 0.5 > row_share:
+        msg = (
+            f"{column_share:.0%} of {n_columns:,} columns looked at in {name} are named like "
+            f"{species} genes, and {row_share:.0%} of {n_rows:,} rows; genes belong in rows and "
+            "samples in columns: transpose the table"
+        )
+        raise ShapeError(msg)
 
 
 def _open_frame(model: GeneScale, table: pd.DataFrame) -> PredictionInput:

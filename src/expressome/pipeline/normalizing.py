@@ -37,6 +37,7 @@ from expressome.pipeline.budgeting import (
 )
 from expressome.pipeline.estimating import say_normalizing_plan
 from expressome.pipeline.gene_agreeing import warn_of_disagreement
+from expressome.pipeline.gene_naming import tell_species
 from expressome.pipeline.gene_planning import GenePlan, plan_genes, read_target
 from expressome.pipeline.label_splitting import SampleSplit, match_labels, split_labelled
 from expressome.reference.lengths import Definition, Missing, load_lengths
@@ -186,7 +187,7 @@ def normalize(
     lengths = None
     if recipe == "log2-quantile-length":
         lengths = load_lengths(
-            compendium.species, definition=length_definition, gtf=gtf, level=compendium.level
+            tell_species(compendium), definition=length_definition, gtf=gtf, level=compendium.level
         )
     saved = read_target(target)
     plan = plan_genes(compendium, lengths=lengths, missing=missing_lengths, target=saved)
@@ -341,7 +342,7 @@ def _write_tables(work: _Work, job: BlockJob, writer: AtlasWriter, resources: Re
     writer.write_tables(obs, var, work.labels)
     writer.write_section(
         description={
-            "species": work.compendium.species,
+            "species": tell_species(work.compendium),
             "level": work.compendium.level,
             "release": work.compendium.release,
             "unit": work.compendium.unit,

@@ -183,7 +183,8 @@ def predict(
     Returns
     -------
     Summary
-        How many samples, how many unknown, how many of each label.
+        How many samples, how many unknown, how many of each label; what became of
+        the gene ids of a table that are not the model's own.
 
     Raises
     ------
@@ -240,6 +241,7 @@ def predict(
         "n_per_label": dict(sorted(tally.labels.items(), key=lambda item: -item[1])),
         "n_missing_genes": opened.n_missing,
         "n_model_genes": len(trained.genes),
+        "gene_mapping": opened.gene_mapping,
         "elapsed_s": round(time.perf_counter() - start_s, 3),
     }
     return Summary("predict", figures, manifest)
