@@ -124,6 +124,7 @@ def choose_as_train(atlas, n_workers):
         labelled.rows[is_used],
         order=Settings().features,
         labels=labelled.labels[is_used],
+        studies=labelled.studies[is_used],
         resources=Resources(workers=n_workers),
     )[: max(N_GENES_TRIED)]
     samples = Samples(atlas.read(labelled.rows, genes), labelled.labels, labelled.studies)

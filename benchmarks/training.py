@@ -71,7 +71,8 @@ def compare_libraries(n_samples, n_genes, n_rows, n_workers, *, is_estimate, n_t
         is_test = labelled.parts == "test"
         genes = rank_genes(
             atlas, labelled.rows[~is_test], order="variance",
-            labels=labelled.labels[~is_test], resources=Resources(workers=n_workers),
+            labels=labelled.labels[~is_test], studies=labelled.studies[~is_test],
+            resources=Resources(workers=n_workers),
         )[:n_genes]  # fmt: skip
         values = atlas.read(labelled.rows, genes)
     sets, classes = fit_label_sets(labelled.labels[~is_test])

@@ -165,6 +165,58 @@ def test_f_statistic_equals_scikit_learns_for_two_labels(rng):
     )
 
 
+def test_a_gene_that_marks_one_large_study_is_no_gene_of_its_label(rng):
+    # Label 0: a study of 30 and three of 2; label 1: four studies of 9.
+    studies = np.repeat(list("abcdefgh"), [30, 2, 2, 2, 9, 9, 9, 9]).astype(object)
+    classes = np.isin(studies, list("efgh")).astype(int)
+    labels = sparse.csr_array(np.eye(2, dtype=int)[classes])
+    values = rng.normal(size=(72, 3))
+    values[studies == "a", 0] += 4
+    values[classes == 0, 1] += 1.5
+
+    over_samples = f_statistic(values, labels)
+    over_studies = f_statistic(values, labels, studies=studies)
+
+    assert over_samples.argmax() == 0
+    assert over_studies.argmax() == 1
+    means = np.stack([values[studies == s].mean(axis=0) for s in "abcdefgh"])
+    by_hand = f_statistic(means, sparse.csr_array(np.eye(2, dtype=int)[[0] * 4 + [1] * 4]))
+    np.testing.assert_allclose(over_studies, by_hand, rtol=1e-9)
+
+
+def test_a_label_of_one_study_has_its_gene_too(rng):
+    studies = np.repeat(list("abcde"), 4).astype(object)
+    labels = sparse.csr_array(np.eye(2, dtype=int)[np.repeat([0, 0, 0, 0, 1], 4)])
+    values = rng.normal(scale=0.1, size=(20, 2))
+    values[studies == "e", 1] += 5
+
+    assert f_statistic(values, labels, studies=studies).argmax() == 1
+
+
+def test_with_three_cells_samples_are_counted(rng):
+    studies = np.repeat(list("abc"), 4).astype(object)
+    labels = sparse.csr_array(np.eye(2, dtype=int)[np.repeat([0, 0, 1], 4)])
+    values = rng.normal(size=(12, 5))
+
+    np.testing.assert_array_equal(
+        f_statistic(values, labels, studies=studies), f_statistic(values, labels)
+    )
+
+
+def test_a_gene_that_a_study_did_not_measure_does_not_lead_for_it(rng):
+    studies = np.repeat(list("abcdef"), 4).astype(object)
+    labels = sparse.csr_array(np.eye(2, dtype=int)[np.repeat([0, 1], 12)])
+    values = rng.normal(8, 1, size=(24, 2))
+    values[:12, 1] += 3
+    values[:12, 0] = np.nan
+
+    found = f_statistic(values, labels, studies=studies)
+
+    assert found.argmax() == 1
+    assert f_statistic(np.nan_to_num(values), labels, studies=studies)[0] > found[1] > 10 * found[0]
+    assert f_statistic(np.full((4, 1), np.nan), labels[[0, 1, 12, 13]]).tolist() == [0.0]
+
+
 def test_genes_seldom_detected_come_after_all_others():
     order = order_genes([9.0, 5.0, 1.0], [0.9, 0.5, 0.1], neighbours_detected=[0.2, 0.9, 0.8])
 

@@ -59,7 +59,7 @@ class Settings:
     Attributes
     ----------
     features
-        Order genes are taken in: "information", "variance" or "f-test".
+        Order genes are taken in: "f-test", "information" or "variance".
     n_genes
         Genes the classifier reads.
     n_trees
@@ -87,7 +87,7 @@ class Settings:
         Whether values are replaced by their ranks within the sample.
     """
 
-    features: str = "information"
+    features: str = "f-test"
     n_genes: int = 4000
     n_trees: int = 100
     max_depth: int | None = None

@@ -17,7 +17,7 @@ from expressome.engine import Resources
 __all__ = ["train"]
 
 # Written out here so that `--help` loads nothing; a test holds them equal to the library's.
-FEATURES = ("information", "variance", "f-test", "ranks")
+FEATURES = ("f-test", "information", "variance", "ranks")
 REFIT = ("all", "none")
 AUGMENT = ("none", "auto", *METHODS)
 
@@ -53,7 +53,7 @@ class _OnOff(click.ParamType):  # type: ignore[type-arg]  # click's generic has 
 @click.option(
     "--features",
     type=click.Choice(FEATURES),
-    default="information",
+    default="f-test",
     show_default=True,
     help="How genes are ordered, on training samples; ranks: read as ranks within the sample.",
 )

@@ -76,10 +76,10 @@ def score_plain_methods(
     sets, classes = fit_label_sets(train.labels)
     answers |= answer_plainly(known, classes, values, sets=sets.sets)
     ours = {} if chosen is None else {_OURS: chosen}
-    found = _compare(samples, test_rows, ours | answers, options.seed)
+    found = _compare(samples, test_rows, ours | answers, options.seed, reference=bool(ours))
     by_chance = _answer_forests(samples, random_few, random_test, settings=plain, options=options)
     by_chance |= {_OURS: _answer(samples, random_few, random_test, settings, options)}
-    leaky = _compare(samples, random_test, by_chance, options.seed)
+    leaky = _compare(samples, random_test, by_chance, options.seed, reference=False)
     for name in {"plain_forest", _OURS} & set(found):
         leaky[name]["leak_f1_macro"] = leaky[name]["f1_macro"] - found[name]["f1_macro"]
     found |= {f"{name}_random_split": leaky[name] for name in by_chance}
@@ -92,14 +92,16 @@ def _compare(
     rows: NDArray[np.int64],
     answers: dict[str, NDArray[np.bool_]],
     seed: int,
+    *,
+    reference: bool,
 ) -> dict[str, dict[str, Any]]:
-    """Score answers for the same samples, against the model's where it answered."""
+    """Score answers for the same samples, against the model's where asked."""
     return compare_answers(
         samples.labels[rows],
         answers,
         samples.studies[rows],
         rng=np.random.default_rng([seed, 7]),
-        reference=_OURS if _OURS in answers else None,
+        reference=_OURS if reference else None,
     )
 
 

@@ -33,9 +33,10 @@ def rank_genes(
     *,
     order: str,
     labels: sparse.csr_array,
+    studies: NDArray[np.object_],
     resources: Resources,
 ) -> NDArray[np.int64]:
-    """Order genes by information, variance or F-test on training samples only.
+    """Order genes by F-test, information or variance on training samples only.
 
     The gene columns stored in the atlas cover all samples, the test samples
     among them, and are never read here.
@@ -47,9 +48,10 @@ def rank_genes(
     rows
         Positions of the training samples.
     order
-        "information" (signal and mean cosine), "variance" or "f-test".
-    labels
-        Labels of the training samples, for the F-test.
+        "f-test" (labels against studies), "information" (signal and mean cosine),
+        "variance", or "ranks", which takes the order of the F-test.
+    labels, studies
+        Labels and study of each training sample, for the F-test.
     resources
         Memory and threads.
 
@@ -65,14 +67,14 @@ def rank_genes(
         values = block[rows]
         # Signal is read before division by gene length, which would rank short genes first.
         before = values if scale is None else values * scale[span].astype(np.float32)
-        known = np.nan_to_num(values)
-        norms += squared_norms(known)
+        if order == "information":
+            norms += squared_norms(np.nan_to_num(values))
         if order == "variance":
             figures[span] = np.nan_to_num(np.nanvar(before, axis=0))
-        elif order == "f-test":
-            figures[span] = f_statistic(np.nan_to_num(before), labels)
-        else:
+        elif order == "information":
             figures[span] = np.nan_to_num(upper_percentile(before, 95))
+        else:
+            figures[span] = f_statistic(values, labels, studies=studies)
         resources.progress("rank genes", span.stop, atlas.n_genes)
     by_figure = np.argsort(-figures, kind="stable")
     if order != "information":

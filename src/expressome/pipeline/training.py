@@ -45,7 +45,7 @@ from expressome.results import Summary
 __all__ = ["train"]
 
 Refit = Literal["all", "none"]
-Features = Literal["information", "variance", "f-test", "ranks"]
+Features = Literal["f-test", "information", "variance", "ranks"]
 # Tried on validation studies, where the atlas has so many genes.
 _N_GENES_TRIED = (2000, 4000)
 
@@ -56,7 +56,7 @@ def train(
     *,
     out: str | os.PathLike[str],
     study_effects: bool = True,
-    features: Features = "information",
+    features: Features = "f-test",
     n_genes: int | None = None,
     n_trees: int | None = None,
     time_budget_s: float = 60.0,
@@ -68,7 +68,8 @@ def train(
 ) -> Summary:
     """Train, calibrate and test a classifier by study, and write the model.
 
-    Genes are ordered by their information on training samples; their number,
+    Genes are ordered by what they tell of labels, beside what they tell of studies, on
+    training samples; their number,
     the penalty and the mix of forest and linear scores are chosen on validation
     studies, calibration and thresholds too; the figures come from test studies.
     The shipped model is then fitted anew, with these settings, on all labelled
@@ -84,9 +85,9 @@ def train(
         Whether training is extended by samples that carry invented study
         effects: what helps most on studies never seen.
     features
-        How genes are ordered: "information" (signal and mean cosine),
-        "variance" or "f-test"; or "ranks": by information, then read as ranks
-        within the sample, which needs no target.
+        How genes are ordered: "f-test" (difference between labels over that between
+        studies of a label), "information" (signal and mean cosine) or "variance"; or
+        "ranks": by F-test, then read as ranks within the sample, which needs no target.
     n_genes
         Genes the classifier reads; None chooses on validation studies.
     n_trees
@@ -288,6 +289,7 @@ def _choose_genes(
         labelled.rows[is_used],
         order=default.features,
         labels=labelled.labels[is_used],
+        studies=labelled.studies[is_used],
         resources=resources,
     )
     return ranked[: n_genes or max(*_N_GENES_TRIED, default.n_genes)]
