@@ -171,3 +171,8 @@ def test_folds_name_too_few_studies():
         list(StudyKFold(3).split(None, [0, 1], ["a", "b"]))
     with pytest.raises(InvalidValueError, match="n_splits is 1"):
         StudyKFold(1)
+
+
+def test_folds_ask_for_studies():
+    with pytest.raises(InvalidValueError, match="pass the study of each sample as groups"):
+        next(StudyKFold().split(None, [0, 1]))

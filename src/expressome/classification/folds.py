@@ -56,7 +56,7 @@ class StudyKFold:
         self,
         X: object,  # noqa: ARG002, N803 - scikit-learn's interface
         y: ArrayLike | sparse.csr_array,
-        groups: ArrayLike,
+        groups: ArrayLike | None = None,
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Give training and test positions of each fold.
 
@@ -68,7 +68,8 @@ class StudyKFold:
             Classes, shape (n_samples,), or multi-hot labels, shape (n_samples,
             n_labels).
         groups
-            Study of each sample, shape (n_samples,).
+            Study of each sample, shape (n_samples,); needed, though scikit-learn's
+            functions can be called without.
 
         Yields
         ------
@@ -78,8 +79,11 @@ class StudyKFold:
         Raises
         ------
         InvalidValueError
-            If there are fewer studies than folds.
+            If there are fewer studies than folds, or no studies are given.
         """
+        if groups is None:
+            msg = "groups is None; pass the study of each sample as groups"
+            raise InvalidValueError(msg)
         labels = _to_multi_hot(y)
         names, owner = check_samples(labels, groups, None)
         if len(names) < self.n_splits:

@@ -1,11 +1,12 @@
 """Assign studies to parts so that every label is shared out as asked."""
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from expressome.errors import InvalidValueError
 
 __all__ = ["Demand", "assign_studies"]
 
@@ -58,6 +59,10 @@ class _Ledger:
         self.absent = np.vstack([costs, np.zeros(self.n_parts)])
         self.weights = np.append(np.where(n_carriers > 1, 1.0, 0.0), max(1.0, 0.25 * n_labels))
         pointers = amounts.indptr
+        # Whole rows, for the few studies that exchange places.
+        self.whole: NDArray[np.float64] | None = None
+        if n_studies <= _MAX_EXCHANGED:
+            self.whole = np.column_stack([amounts.toarray(), sizes]).astype(float)
         self.rows = [
             np.append(amounts.indices[pointers[s] : pointers[s + 1]], n_labels)
             for s in range(n_studies)
@@ -90,6 +95,37 @@ class _Ledger:
         """Give the cost of all rows as they are."""
         rows = np.arange(self.totals.size)
         return float(self._cost(rows, self.held[:, None, :], self.carriers[:, None, :]).sum())
+
+    def exchange_gains(
+        self, first: int, others: NDArray[np.int64], parts: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Say by how much the cost falls if a study changes places with each of others."""
+        if self.whole is None:
+            msg = f"only up to {_MAX_EXCHANGED} studies exchange places"
+            raise InvalidValueError(msg)
+        here, there = np.full(len(others), parts[first]), parts[others]
+        samples = self.whole[others] - self.whole[first]
+        carriers = (self.whole[others] > 0).astype(np.int64) - (self.whole[first] > 0)
+        gain = np.zeros(len(others))
+        for part, sign in ((here, 1), (there, -1)):
+            gain += self._part_cost(part, self.held.T[part], self.carriers.T[part])
+            gain -= self._part_cost(
+                part,
+                self.held.T[part] + sign * samples,
+                self.carriers.T[part] + sign * carriers,
+            )
+        return gain
+
+    def _part_cost(
+        self,
+        part: NDArray[np.int64],
+        held: NDArray[np.float64],
+        carriers: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Give the cost of one part per row of the arguments, over all labels."""
+        imbalance = (held / self.totals - self.fractions[part][:, None]) ** 2
+        absence = (carriers == 0) * self.absent.T[part]
+        return np.asarray(imbalance @ self.weights + absence.sum(axis=1))
 
     def _cost(
         self, rows: NDArray[np.integer], held: NDArray[np.float64], carriers: NDArray[np.number]
@@ -223,14 +259,14 @@ def _move(ledger: _Ledger, parts: NDArray[np.int64], order: NDArray[np.int64]) -
 
 def _exchange(ledger: _Ledger, parts: NDArray[np.int64], order: NDArray[np.int64]) -> bool:
     """Exchange the first pair of studies that lowers the cost; say whether one did."""
-    before = ledger.total_cost()
-    for first, second in combinations(order.tolist(), 2):
-        if parts[first] == parts[second]:
-            continue
-        _swap(ledger, parts, first, second)
-        if ledger.total_cost() < before - 1e-12:
+    for place, first in enumerate(order.tolist()):
+        others = order[place + 1 :]
+        others = others[parts[others] != parts[first]]
+        gains = ledger.exchange_gains(first, others, parts)
+        better = np.flatnonzero(gains > 1e-12)
+        if better.size:
+            _swap(ledger, parts, first, int(others[better[0]]))
             return True
-        _swap(ledger, parts, first, second)
     return False
 
 
