@@ -85,6 +85,23 @@ def test_settings_stay_unless_another_is_clearly_better(rng):
     assert better.n_genes == 60
 
 
+def test_trials_of_ranks_do_not_depend_on_the_scale_where_genes_are_missing(rng):
+    samples = draw_samples(rng, signal=1.0, n_studies_each=4, n_each=3)
+    values = samples.values.copy()
+    values[rng.random(values.shape) < 0.3] = np.nan
+    pairs = fold_pairs(np.arange(len(values)), samples.labels, samples.studies, seed=0)
+    ranks = replace(SMALL, use_ranks=True, study_effects=False, linear_share=1.0)
+
+    _, trials = choose_settings(
+        replace(samples, values=values), pairs, default=ranks, n_genes=(60,), options=OPTIONS
+    )
+    _, scaled = choose_settings(
+        replace(samples, values=1000 * values), pairs, default=ranks, n_genes=(60,), options=OPTIONS
+    )
+
+    assert scaled == trials
+
+
 @pytest.mark.slow
 @threadpool_limits.wrap(limits=1)
 def test_the_error_among_answered_stays_below_what_was_asked_for():

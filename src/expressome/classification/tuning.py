@@ -329,7 +329,7 @@ def _vote(
     forest = None
     if settings.linear_share < 1:
         forest = _vote_forest(samples, pair, settings=settings, options=options)
-    medians = training_medians(train.values[:, : settings.n_genes])
+    medians = training_medians(train.values[:, : settings.n_genes], use_ranks=settings.use_ranks)
     known, unseen = (
         prepare_values(part.values[:, : settings.n_genes], medians, use_ranks=settings.use_ranks)
         for part in (train, held)
