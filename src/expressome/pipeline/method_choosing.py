@@ -326,7 +326,7 @@ def _compare(
     chosen = slice(settings.n_genes)
     known = scale[chosen]
     train, held = (samples.take(rows) for rows in pair)
-    medians = training_medians(train.values[:, chosen])
+    medians = training_medians(train.values[:, chosen], use_ranks=settings.use_ranks)
     sets, classes = fit_label_sets(train.labels)
     merged = sparse.csr_array(sets.sets[classes].astype(np.uint8))
     training, unseen = (
