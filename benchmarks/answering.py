@@ -31,7 +31,7 @@ from expressome.classification.evaluation import LabelTree
 from expressome.classification.folds import fold_pairs
 from expressome.classification.label_sets import specific_labels
 from expressome.classification.model import parent_columns
-from expressome.classification.tuning import FitOptions, Samples, training_medians
+from expressome.classification.tuning import FitOptions, Samples
 from expressome.engine import Resources
 from expressome.pipeline.annotating import annotate
 from expressome.pipeline.gene_ranking import rank_genes
@@ -93,29 +93,20 @@ def flag_others(folder, lists, others, resources, name="c.h5"):
         labelled.rows[is_train],
         order=settings.features,
         labels=labelled.labels[is_train],
+        studies=labelled.studies[is_train],
         resources=resources,
     )[: settings.n_genes]
     fitted = Samples(atlas.read(labelled.rows, genes), labelled.labels, labelled.studies)
-    tree = LabelTree(
-        [str(key) for key in labelled.table.index],
-        parent_columns(labelled.table),
-        np.asarray(labelled.labels.sum(axis=0)).ravel(),
-    )
-    options = FitOptions(seed=resources.seed)
-    rule, _, n_spread = learn_rule(
+    rule = learn_rule(
         fitted,
         np.flatnonzero(is_train),
         settings=settings,
-        options=options,
-        tree=tree,
+        seed=resources.seed,
         silent_share=0.0,
     )
-    outliers = fit_outliers(
-        fitted, rule, settings=settings, options=options, n_spread_studies=n_spread
-    )
+    outliers = fit_outliers(fitted, rule, settings=settings, seed=resources.seed)
     values = atlas.read(atlas.obs.index.get_indexer(others), genes)
-    medians = training_medians(fitted.values)
-    return outliers.distance(prepare_values(values, medians)) > outliers.bound
+    return outliers.distance(values) > outliers.bound
 
 
 def run_distance(folder, tissues, n_samples, resources):
@@ -182,7 +173,12 @@ def run_max_error(folder, n_splits, n_samples, resources, max_error=0.05):
     atlas = open_atlas(folder / "a.zarr")
     labelled = read_labelled(atlas)
     genes = rank_genes(
-        atlas, labelled.rows, order="variance", labels=labelled.labels, resources=resources
+        atlas,
+        labelled.rows,
+        order="variance",
+        labels=labelled.labels,
+        studies=labelled.studies,
+        resources=resources,
     )[:1000]
     samples = Samples(atlas.read(labelled.rows, genes), labelled.labels, labelled.studies)
     settings = Settings(n_genes=len(genes), n_trees=30, n_per_label=30)

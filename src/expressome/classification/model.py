@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expressome.classification.classifier import Classifier, prepare_values
+from expressome.classification.features import rank_within_samples
 from expressome.classification.label_sets import specific_labels
 from expressome.classification.outliers import OutlierBound
 from expressome.classification.study_profiles import StudyProfiles
@@ -123,7 +124,7 @@ class TrainedModel:
         best = specific[set_probabilities.argmax(axis=1)]
         confidence = probabilities[np.arange(len(values)), best]
         chosen = self.choose_labels(probabilities)
-        distance = self.outliers.distance(prepared)
+        distance = self.measure_distance(values)
         is_unknown, reasons = self._judge(chosen, confidence, best=best, distance=distance)
         # The input's missing genes, and those one sample lacks, count alike.
         shares = np.maximum(n_missing, np.isnan(values).sum(axis=1)) / max(1, len(self.genes))
@@ -149,6 +150,22 @@ class TrainedModel:
         }
         columns |= {f"p:{key}": probabilities[:, k] for k, key in enumerate(keys)}
         return pd.DataFrame(columns)
+
+    def measure_distance(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Compute how unlike training samples are.
+
+        Parameters
+        ----------
+        values
+            Normalised expression of the model's genes, NaN where unmeasured, shape
+            (n_samples, n_genes).
+
+        Returns
+        -------
+        ndarray
+            Shape (n_samples,); beyond ``outliers.bound`` a sample is unknown.
+        """
+        return self.outliers.distance(rank_within_samples(values) if self.use_ranks else values)
 
     def choose_labels(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Choose all labels above their thresholds, with their ancestors.

@@ -10,71 +10,19 @@ from scipy import sparse
 from scipy.linalg import eigh
 
 from expressome.classification.stored_parts import StoredParts, require_parts
-from expressome.classification.study_profiles import choose_cells
 from expressome.errors import ModelError
 
-__all__ = ["Likeness", "Resemblance", "fit_resemblance"]
+__all__ = ["Resemblance", "fit_resemblance"]
 
-# Directions of study effects and of spread between samples that are discounted.
-_MAX_DIRECTIONS = 100
-# Rows they are taken from: the largest pairs of study and class, and as many samples.
-_MAX_ROWS = 1000
-# Profiles kept to compare with: 500 of 5,000 genes in half precision are 5 MB.
-_MAX_PROFILES = 500
+# Directions of study effects and of spread between samples that are discounted: 300 of
+# 5,000 genes in half precision are 3 MB.
+_MAX_DIRECTIONS = 300
+# Rows they are taken from: the largest pairs of study and class, and some samples.
+_MAX_PAIRS, _MAX_SAMPLES = 700, 300
 # Added to each gene's spread, as a share of the median, so that no quiet gene decides alone.
 _SPREAD_FLOOR = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """What samples have in common with each class.
-
-    Attributes
-    ----------
-    similarity
-        Cosine to the most similar training study of the class, shape (n_samples,
-        n_classes); minus infinity for a class without training samples.
-    distance
-        Squared Mahalanobis distance to the class's mean, over 1 + 1 / its number of
-        studies, because the mean of few studies is itself uncertain; same shape,
-        infinity for a class without training samples.
-    along
-        Squared length within the directions of study effects, each in units of its
-        variance, shape (n_samples,).
-    beside
-        Squared length outside of them, shape (n_samples,).
-    """
-
-    similarity: NDArray[np.float64]
-    distance: NDArray[np.float64]
-    along: NDArray[np.float64]
-    beside: NDArray[np.float64]
-
-    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "Likeness":
-        """Give some of the samples."""
-        return Likeness(
-            self.similarity[rows], self.distance[rows], self.along[rows], self.beside[rows]
-        )
-
-    def hide(self, hidden: NDArray[np.bool_]) -> "Likeness":
-        """Give the same samples as if training had not known some classes.
-
-        Parameters
-        ----------
-        hidden
-            Classes hidden from each sample, shape (n_samples, n_classes).
-
-        Returns
-        -------
-        Likeness
-            Without what concerns the hidden classes.
-        """
-        return Likeness(
-            np.where(hidden, -np.inf, self.similarity),
-            np.where(hidden, np.inf, self.distance),
-            self.along,
-            self.beside,
-        )
+# Samples compared at a time: their values and what is made of them stay below 30 MB.
+_N_AT_A_TIME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,68 +34,57 @@ class Resemblance(StoredParts):
     centre, scale
         Mean of the classes, and spread within them, of each gene, shape (n_genes,).
     directions
-        Orthonormal directions of the largest spread within classes, shape (n_genes,
-        n_directions).
-    spreads
-        Variance along each, shape (n_directions,).
-    noise
-        Variance along any other direction.
+        Orthonormal directions of the largest spread within classes, float16, shape
+        (n_genes, n_directions).
+    shrinkage
+        Share by which a profile is shortened along each, so that its spread becomes
+        that of all other directions, shape (n_directions,).
     profiles
-        Whitened means of pairs of study and class, of length 1, ordered by class,
-        float16, shape (n_profiles, n_genes).
-    owners
-        Class of each profile, ascending, shape (n_profiles,).
-    means
-        Whitened mean of each class over its studies, shape (n_classes, n_genes).
+        Mean of each class over its studies, so shortened, of length 1, float16, shape
+        (n_classes, n_genes); 0 for a class without training samples.
     n_studies
         Studies of each class, shape (n_classes,).
     """
 
     centre: NDArray[np.float32]
     scale: NDArray[np.float32]
-    directions: NDArray[np.float32]
-    spreads: NDArray[np.float32]
-    noise: float
+    directions: NDArray[np.float16] = field(repr=False)
+    shrinkage: NDArray[np.float32]
     profiles: NDArray[np.float16] = field(repr=False)
-    owners: NDArray[np.int64]
-    means: NDArray[np.float32] = field(repr=False)
     n_studies: NDArray[np.int64]
 
-    def compare(self, values: NDArray[np.floating]) -> Likeness:
+    def compare(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Compare samples with every class.
 
         Parameters
         ----------
         values
-            Prepared expression, shape (n_samples, n_genes), no NaN.
+            Expression, shape (n_samples, n_genes), NaN where unmeasured: such genes
+            are left out of the comparison.
 
         Returns
         -------
-        Likeness
-            Of each sample.
+        ndarray
+            Cosine to each class, shape (n_samples, n_classes); minus infinity for a
+            class without training samples.
         """
-        standard = (np.asarray(values, np.float32) - self.centre) / self.scale
-        along = standard @ self.directions
-        beside = (standard**2).sum(axis=1) - (along**2).sum(axis=1)
-        axes = _Axes(self.directions, self.spreads, self.noise)
-        white = axes.whiten(standard, along)
-        squared = (white**2).sum(axis=1)
-        cosines = white @ self.profiles.astype(np.float32).T
-        cosines /= np.maximum(np.sqrt(squared), 1e-12)[:, None]
-        shape = (len(values), len(self.n_studies))
-        similarity, distance = np.full(shape, -np.inf), np.full(shape, np.inf)
-        present, starts = np.unique(self.owners, return_index=True)
-        similarity[:, present] = np.maximum.reduceat(cosines, starts, axis=1)
-        means = self.means[present]
-        apart = squared[:, None] + (means**2).sum(axis=1) - 2 * (white @ means.T)
-        doubt = self.noise * (1 + 1 / self.n_studies[present])
-        distance[:, present] = np.maximum(apart, 0) / doubt
-        return Likeness(
-            similarity,
-            distance,
-            np.asarray((along**2 / self.spreads).sum(axis=1), np.float64),
-            np.asarray(np.maximum(beside, 0), np.float64),
-        )
+        axes = _Axes(self.directions.astype(np.float32), self.shrinkage)
+        profiles = self.profiles.astype(np.float32)
+        cosines = np.full((len(values), len(self.n_studies)), -np.inf)
+        present = np.flatnonzero(self.n_studies)
+        for start in range(0, len(values), _N_AT_A_TIME):
+            span = slice(start, start + _N_AT_A_TIME)
+            standard = (np.asarray(values[span], np.float32) - self.centre) / self.scale
+            is_measured = ~np.isnan(standard)
+            white = axes.shorten(np.where(is_measured, standard, 0))
+            if is_measured.all():
+                lengths = np.ones((len(white), len(present)), np.float32)
+            else:
+                white[~is_measured] = 0
+                lengths = np.sqrt(is_measured.astype(np.float32) @ (profiles[present] ** 2).T)
+            lengths *= np.sqrt((white**2).sum(axis=1, keepdims=True))
+            cosines[span, present] = white @ profiles[present].T / np.maximum(lengths, 1e-12)
+        return cosines
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, NDArray[Any]]) -> "Resemblance":
@@ -169,33 +106,26 @@ class Resemblance(StoredParts):
             If an array is absent or of another shape.
         """
         found = cls(**require_parts(cls, parts, "the outlier part"))
-        n_genes, n_classes = len(found.centre), len(found.n_studies)
-        shapes = (found.means.shape, found.profiles.shape, found.directions.shape)
-        wanted = (
-            (n_classes, n_genes),
-            (len(found.owners), n_genes),
-            (n_genes, len(found.spreads)),
-        )
+        n_genes = len(found.centre)
+        shapes = (found.profiles.shape, found.directions.shape)
+        wanted = ((len(found.n_studies), n_genes), (n_genes, len(found.shrinkage)))
         if shapes != wanted:
             msg = f"the outlier part has arrays of shapes {shapes} instead of {wanted}"
             raise ModelError(msg)
-        return cls(**{**require_parts(cls, parts, ""), "noise": float(parts["noise"])})
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """Directions of large spread, their variance, and that of any other."""
+    """Directions of large spread, and by how much profiles are shortened along them."""
 
     directions: NDArray[np.float32]
-    spreads: NDArray[np.float32]
-    noise: float
+    shrinkage: NDArray[np.float32]
 
-    def whiten(
-        self, standard: NDArray[np.floating], along: NDArray[np.floating]
-    ) -> NDArray[np.float32]:
-        """Shorten what lies along the directions until its variance is the noise."""
-        cut = 1 - np.sqrt(self.noise / self.spreads)
-        return np.asarray(standard - (along * cut) @ self.directions.T, dtype=np.float32)
+    def shorten(self, standard: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Shorten what lies along the directions until it spreads like all else."""
+        along = standard @ self.directions
+        return np.asarray(standard - (along * self.shrinkage) @ self.directions.T, dtype=np.float32)
 
 
 def fit_resemblance(
@@ -205,7 +135,6 @@ def fit_resemblance(
     *,
     n_classes: int,
     rng: np.random.Generator,
-    n_spread_studies: int | None = None,
 ) -> Resemblance:
     """Learn the spread within classes, between studies and between samples.
 
@@ -220,28 +149,26 @@ def fit_resemblance(
     n_classes
         Number of classes, of which some may have no sample.
     rng
-        Draws the samples whose spread is taken, where there are more than 1,000.
-    n_spread_studies
-        Studies whose spread is taken, drawn among all; None takes all. How similar an
-        unseen sample seems falls as more studies enter the spread, so that a bound
-        holds only in a space whose spread is of as many studies.
+        Draws the samples whose spread is taken, where there are more than 300.
 
     Returns
     -------
     Resemblance
-        With at most 100 directions and 500 profiles.
+        With at most 300 directions.
 
     Notes
     -----
     The covariance within classes is a sum of two, of studies around their class and
     of samples around their study; it is kept as its largest directions and one
-    variance for all others. No class mean enters it, so that a class can be hidden
-    from a fitted space as if it had never been there.
+    variance for all others. A class is one direction from the mean of all classes:
+    the cosine does not ask how far a sample went along it, which depth and purity
+    change from study to study.
 
     References
     ----------
-    Lee et al. 2018, arXiv:1807.03888 (Mahalanobis distance to the nearest class; here
-    the covariance is of studies and samples, and low-rank).
+    Lee et al. 2018, arXiv:1807.03888 (unknown samples lie far from all classes where
+    the covariance within classes is one; here it is of studies and samples, low-rank,
+    and the angle takes the place of the distance).
 
     Examples
     --------
@@ -250,7 +177,7 @@ def fit_resemblance(
     >>> space = fit_resemblance(
     ...     values, np.array([0, 0, 1, 1]), studies, n_classes=2, rng=np.random.default_rng(0)
     ... )
-    >>> space.compare(np.array([[0, 8.5, 0]])).similarity.argmax().item()
+    >>> space.compare(np.array([[0, 8.5, 0]])).argmax().item()
     0
     """
     _, study = np.unique(studies.astype(str), return_inverse=True)
@@ -261,13 +188,8 @@ def fit_resemblance(
     cell_means = _average(values, cell, sizes)
     class_means, n_studies = _class_means(cell_means, owner, n_classes)
     present = np.flatnonzero(n_studies)
-    drawn = _draw_studies(int(study.max()) + 1, n_spread_studies, rng)
-    is_spread = drawn[cells % len(drawn)]
-    own_means, number = _class_means(cell_means[is_spread], owner[is_spread], n_classes)
-    between = _differences(
-        cell_means[is_spread], own_means, owner=owner[is_spread], n_studies=number
-    )
-    within, variance = _residuals(values[drawn[study]], cell_means, cell[drawn[study]], rng=rng)
+    between = _differences(cell_means, class_means, owner=owner, n_studies=n_studies)
+    within, variance = _residuals(values, cell_means, cell, rng=rng)
     if len(between):
         variance = variance + (between**2).sum(axis=0)
     if not variance.any():
@@ -276,37 +198,17 @@ def fit_resemblance(
     scale = np.maximum(spread + _SPREAD_FLOOR * np.median(spread), 1e-6).astype(np.float32)
     centre = class_means[present].mean(axis=0)
     axes = _find_axes(np.concatenate([between, within]) / scale)
-
-    def place(means: NDArray[np.float32]) -> NDArray[np.float32]:
-        standard = (means - centre) / scale
-        return axes.whiten(standard, standard @ axes.directions)
-
-    kept = np.sort(choose_cells(owner, sizes, n_most=max(_MAX_PROFILES, len(present))))
-    profiles = place(cell_means[kept])
+    profiles = np.zeros_like(class_means)
+    profiles[present] = axes.shorten((class_means[present] - centre) / scale)
     profiles /= np.maximum(np.sqrt((profiles**2).sum(axis=1, keepdims=True)), 1e-12)
-    placed = np.zeros_like(class_means)
-    placed[present] = place(class_means[present])
     return Resemblance(
         centre,
         scale,
-        axes.directions,
-        axes.spreads,
-        axes.noise,
+        axes.directions.astype(np.float16),
+        axes.shrinkage,
         profiles.astype(np.float16),
-        owner[kept],
-        placed,
         n_studies,
     )
-
-
-def _draw_studies(
-    n_studies: int, n_drawn: int | None, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Say which studies the spread is taken of."""
-    drawn = np.ones(n_studies, bool)
-    if n_drawn is not None and n_drawn < n_studies:
-        drawn[rng.permutation(n_studies)[n_drawn:]] = False
-    return drawn
 
 
 def _class_means(
@@ -340,8 +242,8 @@ def _differences(
 ) -> NDArray[np.float32]:
     """Give rows whose sum of squares is the variance of studies within classes."""
     shared = np.flatnonzero(n_studies[owner] > 1)
-    if len(shared) > _MAX_ROWS:
-        shared = shared[np.linspace(0, len(shared) - 1, _MAX_ROWS).astype(np.int64)]
+    if len(shared) > _MAX_PAIRS:
+        shared = shared[np.linspace(0, len(shared) - 1, _MAX_PAIRS).astype(np.int64)]
     n = n_studies[owner[shared]]
     unbiased = np.sqrt(n / np.maximum(n - 1, 1) / max(1, len(shared)))
     rows = (cell_means[shared] - class_means[owner[shared]]) * unbiased[:, None]
@@ -363,25 +265,24 @@ def _residuals(
         rows = repeated[start : start + 1024]
         variance += ((values[rows] - cell_means[cell[rows]]) ** 2).sum(axis=0, dtype=np.float64)
     drawn = repeated
-    if len(repeated) > _MAX_ROWS:
-        drawn = np.sort(rng.choice(repeated, _MAX_ROWS, replace=False))
+    if len(repeated) > _MAX_SAMPLES:
+        drawn = np.sort(rng.choice(repeated, _MAX_SAMPLES, replace=False))
     share = np.sqrt(len(repeated) / max(1, len(drawn)) / n_free)
     rows = (values[drawn] - cell_means[cell[drawn]]) * share
     return np.asarray(rows, dtype=np.float32), variance / n_free
 
 
 def _find_axes(rows: NDArray[np.float32]) -> _Axes:
-    """Give the directions of the largest sum of squares, theirs and that of any other."""
+    """Give the directions of the largest sum of squares, to be shortened to all others."""
     n_rows, n_genes = rows.shape
     n_wanted = min(_MAX_DIRECTIONS, n_rows - 1, n_genes - 1)
     if n_wanted < 1:
-        total = float((rows.astype(np.float64) ** 2).sum())
-        none = np.zeros((n_genes, 0), np.float32)
-        return _Axes(none, np.zeros(0, np.float32), total / n_genes or 1.0)
+        return _Axes(np.zeros((n_genes, 0), np.float32), np.zeros(0, np.float32))
     products = (rows @ rows.T).astype(np.float64)
     squares, vectors = eigh(products, subset_by_index=[n_rows - n_wanted, n_rows - 1])
     total = float(np.trace(products))
     noise = max((total - squares.sum()) / (n_genes - n_wanted), 1e-3 * total / n_genes, 1e-9)
     kept = squares > noise
     directions = rows.T @ (vectors[:, kept] / np.sqrt(squares[kept])).astype(np.float32)
-    return _Axes(np.asarray(directions, np.float32), squares[kept].astype(np.float32), float(noise))
+    shrinkage = 1 - np.sqrt(noise / squares[kept])
+    return _Axes(np.asarray(directions, np.float32), shrinkage.astype(np.float32))

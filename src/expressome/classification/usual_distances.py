@@ -13,7 +13,7 @@ __all__ = ["FALSE_FLAGS", "ClassOffsets", "bound_distance", "fit_class_offsets"]
 FALSE_FLAGS = 0.05
 _ROUNDING = 1e-9
 # A class's own distance counts as much as the common one when this many unseen studies tell it.
-_PRIOR_STUDIES = 4
+_PRIOR_STUDIES = 10
 
 
 def bound_distance(
@@ -33,8 +33,9 @@ def bound_distance(
     Returns
     -------
     float
-        Infinite where there are too few studies to promise that: below
-        1 / false_flags - 1, which are 19 for 5%.
+        The largest distance where there are too few studies to promise that, fewer than
+        1 / false_flags - 1 (19 for 5%): of K studies no bound promises less than 1 / (K + 1).
+        Infinite without samples.
 
     Notes
     -----
@@ -47,14 +48,14 @@ def bound_distance(
 
     Examples
     --------
-    >>> bound_distance(range(30), range(30)), bound_distance([0.1, 0.2, 0.9], ["a", "a", "b"])
-    (29.0, inf)
+    >>> bound_distance(range(60), range(60)), bound_distance([0.1, 0.2, 0.9], ["a", "a", "b"])
+    (57.0, 0.9)
     """
     far = np.asarray(distances, dtype=np.float64)
     n_studies = len(np.unique(np.asarray(studies)))
-    allowed = (false_flags * (n_studies + 1) - 1) / max(n_studies, 1)
-    if far.size == 0 or allowed < -_ROUNDING:
+    if far.size == 0:
         return float(np.inf)
+    allowed = max(0.0, (false_flags * (n_studies + 1) - 1) / n_studies)
     order = np.argsort(far)
     reached = np.cumsum(study_weights(studies)[order])
     position = int(np.searchsorted(reached, 1 - allowed - _ROUNDING))
@@ -90,7 +91,7 @@ def fit_class_offsets(
     Cell lines lie near their class in every study, tissues of many kinds far: one
     bound for all would flag the latter and miss what resembles the former. The
     offset of a class is the sum over its studies of (mean - median of all), over
-    their number plus 4, so that a class of few studies keeps the common bound.
+    their number plus 10, so that a class of few studies keeps the common bound.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def fit_class_offsets(
     ...     np.array([0.0, 0.0, 6.0, 6.0]), np.array([0, 0, 1, 1]), list("abcd"), n_classes=2
     ... )
     >>> found.offsets.tolist(), found.adjusted.round(1).tolist()
-    ([-1.0, 1.0], [0.6, 0.6, 5.4, 5.4])
+    ([-0.5, 0.5], [0.3, 0.3, 5.7, 5.7])
     """
     if len(distances) == 0:
         return ClassOffsets(np.zeros(n_classes), distances)

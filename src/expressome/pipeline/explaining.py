@@ -109,7 +109,7 @@ def explain(
         **list_effects(trained, prepared, np.isnan(given[0]), asked, n_genes),
         "markers": _compare_markers(trained, prepared, asked, n_genes),
         **_list_neighbours(trained, prepared),
-        "distance": float(trained.outliers.distance(prepared[None])[0]),
+        "distance": float(trained.measure_distance(given)[0]),
         "distance_bound": bound if np.isfinite(bound := trained.outliers.bound) else None,
         "n_missing_genes": int(np.isnan(given[0]).sum()),
         "n_model_genes": len(trained.genes),

@@ -14,6 +14,7 @@ from expressome.classification.model import TrainedModel, parent_columns
 from expressome.classification.study_profiles import StudyProfiles, fit_study_profiles
 from expressome.classification.tuning import FitOptions, Samples
 from expressome.pipeline.label_reading import LabelledSamples
+from expressome.pipeline.outlier_fitting import fit_outliers
 from expressome.pipeline.scoring import Calibrated
 from expressome.pipeline.value_reading import choose_parts
 
@@ -61,7 +62,7 @@ def fit_shipped(
     is_seen = np.ones(len(labelled.rows), bool) if refit == "all" else labelled.parts != "test"
     seen = samples.take(np.flatnonzero(is_seen))
     classifier, medians = seen.fit(settings, options)
-    outliers = calibrated.fit_outliers(seen, settings, options)
+    outliers = fit_outliers(seen, calibrated.rule, settings=settings, seed=options.seed)
     table = labelled.table.assign(n_samples=np.asarray(seen.labels.sum(axis=0)).ravel())
     chosen = genes[: settings.n_genes]
     symbols = tuple(atlas.var["symbol"].iloc[chosen].astype(str)) if "symbol" in atlas.var else ()

@@ -1,29 +1,30 @@
 """Learn on studies outside training what is unlike training."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from expressome.classification.classifier import Settings, prepare_values
-from expressome.classification.evaluation import LabelTree
-from expressome.classification.folds import fold_pairs
+from expressome.classification.features import rank_within_samples
+from expressome.classification.folds import StudyKFold
 from expressome.classification.forest_tuning import thin_rows
-from expressome.classification.label_sets import fit_label_sets, specific_labels
+from expressome.classification.label_sets import fit_label_sets
 from expressome.classification.outliers import (
     OutlierBound,
     OutlierRule,
     fit_outlier_rule,
     no_rule,
 )
-from expressome.classification.resemblance import Likeness, Resemblance, fit_resemblance
-from expressome.classification.tuning import FitOptions, Samples, training_medians
-from expressome.classification.usual_distances import FALSE_FLAGS, bound_distance
+from expressome.classification.resemblance import Resemblance, fit_resemblance
+from expressome.classification.tuning import Samples, training_medians
+from expressome.classification.usual_distances import FALSE_FLAGS
 
 __all__ = ["fit_outliers", "learn_rule"]
 
 # Of more samples, studies keep as many as fit: means and spread change little.
 _N_FITTED = 10_000
+# How similar an unseen sample seems depends on how many studies are known, so that the
+# spaces the bound is learned in should lack as few of them as time allows.
+_N_FOLDS = 15
 
 
 def learn_rule(
@@ -31,11 +32,10 @@ def learn_rule(
     rows: NDArray[np.integer],
     *,
     settings: Settings,
-    options: FitOptions,
-    tree: LabelTree,
+    seed: int,
     silent_share: float,
-) -> tuple[OutlierRule, int, int | None]:
-    """Learn the rule on folds by study, and set its bound.
+) -> OutlierRule:
+    """Learn on folds by study how little unseen samples may resemble their classes.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ def learn_rule(
         All labelled samples.
     rows
         Positions outside the test part.
-    settings, options
-        The chosen ones, and the seed.
-    tree
-        Names and parents of the labels.
+    settings
+        The chosen ones.
+    seed
+        Root of the folds.
     silent_share
         Share of samples of known labels that no label's threshold is reached by: both
         flags together may be wrong in 5%, but distance always has half of that.
@@ -54,53 +54,34 @@ def learn_rule(
     Returns
     -------
     OutlierRule
-        With a bound; infinite where there are too few studies for one.
-    int
-        Labels that were hidden in turn.
-    int or None
-        Studies of the spaces that the bound holds in, mean over folds; None without.
+        With an infinite bound where there is one study only.
     """
     label_sets, classes = fit_label_sets(samples.labels)
     n_sets = len(label_sets.sets)
-    rng = np.random.default_rng([options.seed, 7])
+    rng = np.random.default_rng([seed, 7])
     few = thin_rows(np.asarray(rows, np.int64), samples.studies, n_samples=_N_FITTED, rng=rng)
-    held_rows, found, n_fitted = [], [], []
-    for train, held in fold_pairs(few, samples.labels, samples.studies, seed=options.seed):
-        space, medians = _fit_space(samples.take(train), classes[train], n_sets, settings, options)
-        values = prepare_values(
-            samples.values[held][:, : settings.n_genes], medians, use_ranks=settings.use_ranks
-        )
-        is_known = space.n_studies[classes[held]] > 0
-        held_rows.append(held[is_known])
-        n_fitted.append(len(np.unique(samples.studies[train].astype(str))))
-        found.append(space.compare(values[is_known]))
-    positions = np.concatenate(held_rows) if held_rows else np.zeros(0, np.int64)
+    n_studies = len(np.unique(samples.studies[few].astype(str)))
+    if n_studies < 2:
+        return no_rule(n_sets)
+    held_rows, found = [], []
+    folds = StudyKFold(min(_N_FOLDS, n_studies), seed=seed)
+    for train, held in folds.split(None, samples.labels[few], samples.studies[few]):
+        space = _fit_space(samples.take(few[train]), classes[few[train]], n_sets, settings, seed)
+        known = few[held][space.n_studies[classes[few[held]]] > 0]
+        held_rows.append(known)
+        found.append(space.compare(_take_genes(samples.values[known], settings)))
+    positions = np.concatenate(held_rows)
     if not len(positions):
-        return no_rule(n_sets), 0, None
-    best_of_set = specific_labels(label_sets, tree.parents, tree.sizes)
-    labels = best_of_set[classes[positions]]
-    learned = fit_outlier_rule(
-        _join(found),
-        samples.studies[positions],
-        hidden=label_sets.sets[:, labels].T,
-        labels=labels,
-        rng=rng,
-    )
-    bound = bound_distance(
-        learned.distances,
+        return no_rule(n_sets)
+    return fit_outlier_rule(
+        np.concatenate(found),
         samples.studies[positions],
         false_flags=max(FALSE_FLAGS / 2, FALSE_FLAGS - silent_share),
     )
-    return replace(learned.rule, bound=bound), learned.n_hidden, round(np.mean(n_fitted))
 
 
 def fit_outliers(
-    samples: Samples,
-    rule: OutlierRule,
-    *,
-    settings: Settings,
-    options: FitOptions,
-    n_spread_studies: int | None = None,
+    samples: Samples, rule: OutlierRule, *, settings: Settings, seed: int
 ) -> OutlierBound:
     """Measure where the classes of these samples lie, to be judged by a learned rule.
 
@@ -110,29 +91,28 @@ def fit_outliers(
         What the shipped model may see.
     rule
         From `learn_rule`.
-    settings, options
-        The chosen ones, and the seed.
-    n_spread_studies
-        Studies whose spread is taken, as `learn_rule` gives it; None takes all.
+    settings
+        The chosen ones.
+    seed
+        Thins large studies.
 
     Returns
     -------
     OutlierBound
         As the model keeps it.
     """
-    rng = np.random.default_rng([options.seed, 8])
+    rng = np.random.default_rng([seed, 8])
     every = np.arange(len(samples.studies))
     few = thin_rows(every, samples.studies, n_samples=_N_FITTED, rng=rng)
     label_sets, classes = fit_label_sets(samples.labels)
-    space, _ = _fit_space(
-        samples.take(few),
-        classes[few],
-        len(label_sets.sets),
-        settings,
-        options,
-        n_spread_studies=n_spread_studies,
-    )
+    space = _fit_space(samples.take(few), classes[few], len(label_sets.sets), settings, seed)
     return OutlierBound(space, rule)
+
+
+def _take_genes(values: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
+    """Take the chosen genes, NaN where unmeasured, on the scale of the classifier."""
+    chosen = values[:, : settings.n_genes]
+    return rank_within_samples(chosen) if settings.use_ranks else chosen
 
 
 def _fit_space(
@@ -140,31 +120,14 @@ def _fit_space(
     classes: NDArray[np.int64],
     n_classes: int,
     settings: Settings,
-    options: FitOptions,
-    *,
-    n_spread_studies: int | None = None,
-) -> tuple[Resemblance, NDArray[np.float32]]:
-    """Fit the space on these samples; give the genes' medians too."""
-    chosen = samples.values[:, : settings.n_genes]
-    medians = training_medians(chosen, use_ranks=settings.use_ranks)
-    values = prepare_values(chosen, medians, use_ranks=settings.use_ranks)
-    rng = np.random.default_rng([options.seed, 9])
-    space = fit_resemblance(
-        values,
+    seed: int,
+) -> Resemblance:
+    """Fit the space on these samples."""
+    values = _take_genes(samples.values, settings)
+    return fit_resemblance(
+        prepare_values(values, training_medians(values)),
         classes,
         samples.studies,
         n_classes=n_classes,
-        rng=rng,
-        n_spread_studies=n_spread_studies,
-    )
-    return space, medians
-
-
-def _join(parts: list[Likeness]) -> Likeness:
-    """Put the samples of all folds together."""
-    return Likeness(
-        np.concatenate([part.similarity for part in parts]),
-        np.concatenate([part.distance for part in parts]),
-        np.concatenate([part.along for part in parts]),
-        np.concatenate([part.beside for part in parts]),
+        rng=np.random.default_rng([seed, 9]),
     )

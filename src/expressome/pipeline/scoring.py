@@ -33,11 +33,11 @@ from expressome.classification.importance import (
 from expressome.classification.label_maps import LabelMaps, choose_calibration
 from expressome.classification.label_sets import LabelSets, fit_label_sets, specific_labels
 from expressome.classification.model import choose_labels
-from expressome.classification.outliers import OutlierBound, OutlierRule, no_rule
+from expressome.classification.outliers import OutlierRule, no_rule
 from expressome.classification.tuning import FitOptions, Samples
 from expressome.errors import LabelWarning, first_few
 from expressome.pipeline.baseline_scoring import score_plain_methods
-from expressome.pipeline.outlier_fitting import fit_outliers, learn_rule
+from expressome.pipeline.outlier_fitting import learn_rule
 
 __all__ = ["Calibrated", "calibrate", "score_test"]
 
@@ -71,8 +71,6 @@ class Calibrated:
         Of each gene for each label, on unseen studies; None without.
     fitted
         The model of the training studies and its medians, where there was one only.
-    n_spread_studies
-        Studies of the spaces that the rule's bound holds in; None without.
     """
 
     temperature: float
@@ -84,23 +82,10 @@ class Calibrated:
     choice: dict[str, Any] = field(default_factory=dict)
     importance: Importance | None = None
     fitted: tuple[Classifier, NDArray[np.float32]] | None = None
-    n_spread_studies: int | None = None
 
     def calibrate(self, classifier: Classifier) -> Classifier:
         """Give a classifier this calibration."""
         return replace(classifier, temperature=self.temperature, label_maps=self.label_maps)
-
-    def fit_outliers(
-        self, samples: Samples, settings: Settings, options: FitOptions
-    ) -> OutlierBound:
-        """Measure where the classes of these samples lie, with the calibrated bound."""
-        return fit_outliers(
-            samples,
-            self.rule,
-            settings=settings,
-            options=options,
-            n_spread_studies=self.n_spread_studies,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +214,14 @@ def calibrate(
         bound = found_bound.bound
         choice = choice | {"error_bound": asdict(found_bound)}
     is_silent = ~choose_labels(by_label[is_learned], thresholds, tree.parents).any(axis=1)
-    rule, n_hidden, n_spread = learn_rule(
+    rule = learn_rule(
         samples,
         np.unique(np.concatenate([np.concatenate(pair) for pair in pairs])),
         settings=settings,
-        options=options,
-        tree=tree,
+        seed=options.seed,
         silent_share=float(study_weights(studies[is_learned])[is_silent].sum()),
     )
-    choice = choice | {"n_labels_hidden_for_unknown": n_hidden}
+    choice = choice | {"n_studies_for_unknown": rule.n_studies}
     scores = score_answers(
         labels,
         Origins(studies),
@@ -257,7 +241,6 @@ def calibrate(
         choice=choice,
         importance=unseen.importance,
         fitted=unseen.fitted,
-        n_spread_studies=n_spread,
     )
 
 
