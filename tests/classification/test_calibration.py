@@ -27,6 +27,16 @@ def test_temperature_finds_the_one_that_flattened_the_votes(rng):
     assert found == pytest.approx(1 / 3, rel=0.15)
 
 
+def test_right_answers_alone_make_no_answer_certain():
+    votes = np.full((40, 3), 0.05)
+    votes[:, 0] = 0.9
+
+    found = fit_temperature(votes, np.zeros(40, int), np.arange(40))
+
+    confidence = apply_temperature(votes, found)[:, 0].mean()
+    assert confidence == pytest.approx(1 - 1 / 82, abs=0.003)
+
+
 def test_without_samples_nothing_is_calibrated():
     assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int), []) == 1.0
     assert fit_thresholds(sparse.csr_array((0, 2)), np.zeros((0, 2)), []).tolist() == [0.5, 0.5]
