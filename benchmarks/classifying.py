@@ -328,7 +328,8 @@ def run_simulated(n_samples, n_seeds, n_workers):
             f"\nsimulated compendium (not real data), seed {seed}: {test['n_samples']} test "
             f"samples of {test['n_studies']} studies, {test['n_labels_scored']} labels with "
             f"{describe_imbalance(test)}; training took {elapsed_s:.0f} s ({cpu_s:.0f} s of "
-            f"processor time), calibration error {test['expected_calibration_error']:.3f}"
+            f"processor time), calibration error {test['expected_calibration_error']:.3f} "
+            f"{np.round(test['intervals']['expected_calibration_error'], 3).tolist()}"
         )
         rows = {OURS: test, **metrics["baselines"]}
         tables.append(rows)
@@ -339,8 +340,11 @@ def run_simulated(n_samples, n_seeds, n_workers):
     print(f"\nmean of {n_seeds} compendia, macro-F1 (lowest-highest), lead of ours")
     for name in tables[0]:
         f1 = np.array([rows[name]["f1_macro"] for rows in tables])
-        leads = [rows[name].get("f1_macro_lead", {}).get("value", np.nan) for rows in tables]
-        print(f"{name:28s} {f1.mean():.3f} ({f1.min():.3f}-{f1.max():.3f})  {np.mean(leads):+.3f}")
+        leads = [
+            rows[name]["f1_macro_lead"]["value"] for rows in tables if "f1_macro_lead" in rows[name]
+        ]
+        lead = f"{np.mean(leads):+.3f}" if leads else ""
+        print(f"{name:28s} {f1.mean():.3f} ({f1.min():.3f}-{f1.max():.3f})  {lead}")
 
 
 def train_simulated(n_samples, n_workers, seed):

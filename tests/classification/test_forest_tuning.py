@@ -51,3 +51,28 @@ def test_nothing_is_tried_without_time(samples):
     assert report["trials"] == []
     assert report["n_skipped"] > 0
     assert chosen.max_depth is None
+
+
+def test_more_trees_join_the_first_and_candidates_are_compared_at_as_many(samples, monkeypatch):
+    monkeypatch.setattr(forest_tuning, "_N_TREES_TRIED", (1, 20))
+    monkeypatch.setattr(forest_tuning, "_MANY_TREES", 40)
+    monkeypatch.setattr(forest_tuning, "_DEPTHS_TRIED", (1,))
+    is_held = np.isin(samples.studies, ["GSE0", "GSE1"])
+    pairs = [(np.flatnonzero(~is_held), np.flatnonzero(is_held))]
+    settings = Settings(n_genes=4, study_effects=False, linear_share=0.0)
+
+    chosen, report = choose_forest(
+        samples, pairs, settings=settings, options=FitOptions(), n_trees=None, budget_s=60.0
+    )
+
+    tried = [
+        (trial["n_trees"], trial["max_depth"], trial["class_weights"]) for trial in report["trials"]
+    ]
+    assert tried == [
+        (1, None, False), (20, None, False), (40, None, False), (20, None, True), (20, 1, False),
+    ]  # fmt: skip
+    scores = dict(zip(tried, (trial["score"] for trial in report["trials"]), strict=True))
+    # Twenty trees gain over one; twice as many are kept only where they gain again.
+    assert scores[20, None, False] >= scores[1, None, False] + 0.005
+    gains = scores[40, None, False] >= scores[20, None, False] + 0.005
+    assert chosen.n_trees == (40 if gains else 20)

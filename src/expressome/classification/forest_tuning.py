@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from expressome.classification.cells import score_cells
 from expressome.classification.classifier import Settings, prepare_values
-from expressome.classification.forest import Forest
+from expressome.classification.forest import Forest, merge_forests
 from expressome.classification.tuning import FitOptions, Samples
 
 __all__ = ["choose_forest", "thin_pairs", "thin_rows"]
 
 Pairs = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
-# Trees tried where their number is not given, counted on one forest; more only where
-# the second number gained over the first.
+# Trees tried where their number is not given, counted on one forest; as many again are
+# grown only where the second number gained over the first. Class weights and depths are
+# compared at the second number at most: what they gain does not hang on more trees.
 _N_TREES_TRIED = (50, 100)
 _MANY_TREES = 200
 # Fewer trees are taken where they lose less than this: more cost time and space.
@@ -40,9 +41,9 @@ def choose_forest(
     """Choose number of trees, depth and class weights by the score of held-out studies.
 
     First a forest of 100 trees is grown and scored by its first 50 and by all; where
-    the latter gain 0.005, one of 200 too. Then balanced class weights, then depths of
-    12 and 20 (where trees grow deeper), each kept if it gains 0.01. No further
-    candidate starts once the time is used up.
+    the latter gain 0.005, another 100 join them. Then balanced class weights, then depths
+    of 12 and 20 (where trees grow deeper), each kept if it gains 0.01 over as many trees,
+    100 at most. No further candidate starts once the time is used up.
 
     Parameters
     ----------
@@ -82,7 +83,9 @@ def choose_forest(
         *({"max_depth": depth} for depth in _DEPTHS_TRIED),
     ]
     linear: list[NDArray[np.float64] | None] | None = None
-    best = -np.inf
+    first: list[Forest | None] = []
+    # Score of the chosen settings with as many trees as candidates are compared at.
+    best, n_compared = -np.inf, n_trees or max(_N_TREES_TRIED)
     depth = np.inf
     for step, change in enumerate(candidates if pairs and settings.linear_share < 1 else []):
         is_first, is_many = step == 0, not n_trees and step == 1
@@ -95,8 +98,16 @@ def choose_forest(
             report["n_skipped"] += 1
             continue
         trial = replace(chosen, **change)
-        held, forests, linear = _vote(samples, pairs, trial, options=options, linear=linear)
-        counts = _N_TREES_TRIED if is_first and n_trees is None else (trial.n_trees,)
+        grown = replace(trial, n_trees=n_compared)
+        # Other trees than the first forest's, where they are to join them.
+        seeded = replace(options, seed=options.seed + 1) if is_many else options
+        held, forests, linear = _vote(samples, pairs, grown, options=seeded, linear=linear)
+        if is_many:
+            forests = _join(first, forests)
+        if is_first:
+            first = forests
+        n_grown = _MANY_TREES if is_many else n_compared
+        counts = _N_TREES_TRIED if is_first and n_trees is None else (n_grown,)
         scores = {
             n: _score(held, forests, linear, n_trees=n, linear_share=trial.linear_share)
             for n in counts
@@ -104,16 +115,27 @@ def choose_forest(
         report["trials"] += [
             _describe(replace(trial, n_trees=n)) | {"score": score} for n, score in scores.items()
         ]
+        last = scores[counts[-1]]
         if is_first:
             enough = max(scores.values()) - _TREES_MARGIN
-            n_chosen = min(n for n, score in scores.items() if score >= enough)
-            chosen, best = replace(trial, n_trees=n_chosen), scores[n_chosen]
+            n_compared = min(n for n, score in scores.items() if score >= enough)
+            chosen, best = replace(trial, n_trees=n_compared), scores[n_compared]
             depth = max(_measure_depth(forest) for forest in forests if forest is not None)
-        elif scores[trial.n_trees] >= best + (_TREES_MARGIN if is_many else _MARGIN):
-            chosen, best = trial, scores[trial.n_trees]
+        elif is_many and last >= best + _TREES_MARGIN:
+            chosen = trial
+        elif not is_many and last >= best + _MARGIN:
+            chosen, best = trial, last
         options.progress("choose forest", step + 1, len(candidates))
     report["elapsed_s"] = round(time.perf_counter() - start, 1)
     return chosen, report
+
+
+def _join(some: list[Forest | None], others: list[Forest | None]) -> list[Forest | None]:
+    """Join the forests of each pair."""
+    return [
+        None if one is None or other is None else merge_forests([one, other])
+        for one, other in zip(some, others, strict=True)
+    ]
 
 
 def _measure_depth(forest: Forest) -> int:
