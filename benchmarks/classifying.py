@@ -318,11 +318,11 @@ def draw_studies(per_cell, n_draws=2000):
     return np.percentile(means, [2.5, 97.5])
 
 
-def run_simulated(n_samples, n_seeds, n_workers):
+def run_simulated(n_samples, n_seeds, n_workers, features):
     """Train on simulated compendia; print every method's figures on their test studies."""
     tables = []
     for seed in range(n_seeds):
-        metrics, elapsed_s, cpu_s = train_simulated(n_samples, n_workers, seed)
+        metrics, elapsed_s, cpu_s = train_simulated(n_samples, n_workers, seed, features)
         test = metrics["test"]
         print(
             f"\nsimulated compendium (not real data), seed {seed}: {test['n_samples']} test "
@@ -347,7 +347,7 @@ def run_simulated(n_samples, n_seeds, n_workers):
         print(f"{name:28s} {f1.mean():.3f} ({f1.min():.3f}-{f1.max():.3f})  {lead}")
 
 
-def train_simulated(n_samples, n_workers, seed):
+def train_simulated(n_samples, n_workers, seed, features):
     """Simulate, normalise and train with all defaults; give metrics.json and the time."""
     from expressome.simulation.compendium import simulate_compendium
 
@@ -362,7 +362,7 @@ def train_simulated(n_samples, n_workers, seed):
         normalize(folder / "c.h5", labels=folder / "labels.parquet", out=folder / "atlas.zarr")
         start_s, start_cpu_s = time.perf_counter(), time.process_time()
         train(
-            folder / "atlas.zarr", out=folder / "model",
+            folder / "atlas.zarr", out=folder / "model", features=features,
             resources=Resources(workers=n_workers, seed=seed),
         )  # fmt: skip
         elapsed_s, cpu_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
@@ -397,10 +397,16 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--simulated", action="store_true")
     parser.add_argument("--samples", type=int, default=2400, help="of --simulated")
+    parser.add_argument("--features", default=Settings().features, help="of --simulated")
     parser.add_argument("--no-commands", action="store_true", help="leave out train and predict")
     chosen_options = parser.parse_args()
     if chosen_options.simulated:
-        run_simulated(chosen_options.samples, chosen_options.seeds, chosen_options.workers)
+        run_simulated(
+            chosen_options.samples,
+            chosen_options.seeds,
+            chosen_options.workers,
+            chosen_options.features,
+        )
     else:
         run_real(
             chosen_options.data,
