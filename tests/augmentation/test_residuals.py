@@ -94,3 +94,20 @@ def test_equal_residuals_give_no_noise(rng):
 
     assert np.isfinite(noise).all()
     np.testing.assert_allclose(noise, 0, atol=1e-5)
+
+
+def test_genes_that_hardly_vary_do_not_decide(real, rng):
+    # In units of its spread, a gene that is all but constant would drown all others.
+    mixture = draw(real, rng)
+    target = real.copy()
+    target[:, 0] = 3 + 1e-6 * rng.normal(size=N_SAMPLES)
+    without = real.copy()
+    without[:, 0] = 0
+    known = centre(mixture, real)
+
+    weights = balance_noise(mixture, known=known, target=target, residuals=real)
+
+    expected = balance_noise(
+        mixture, known=known * (np.arange(N_GENES) > 0), target=without, residuals=without
+    )
+    np.testing.assert_allclose(weights, expected, atol=1e-5)
