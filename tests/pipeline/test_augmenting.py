@@ -142,7 +142,7 @@ def test_held_back_and_test_samples_are_never_seen(folder):
     assert material.training.n_samples + n_held == (parts == "train").sum()
 
 
-def test_oversampling_is_reported_as_copying(folder):
+def test_oversampling_is_reported_as_copying(folder, caplog):
     summary = augment(
         folder / "atlas.zarr",
         labels="liver",
@@ -153,6 +153,7 @@ def test_oversampling_is_reported_as_copying(folder):
 
     assert summary.figures["n_copies"] == {"liver": {"oversampling": 10}}
     assert summary.figures["passes_copy_check"] == {"oversampling": False}
+    assert "10 of 10 samples of liver made by oversampling repeat training" in caplog.text
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Make synthetic samples of rare labels and say how close they are to real ones."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from expressome.pipeline.synthesis import Material, read_material
 from expressome.results import Summary
 
 __all__ = ["augment"]
+
+_LOG = logging.getLogger(__name__)
 
 Studies = Literal["seen", "new"]
 # Synthetic samples measured per label; more would not change the figures.
@@ -300,6 +303,10 @@ def augment(
             if other != method:
                 shown[other] = workplace.make(other, label, min(n_samples, _N_MEASURED))
         per_label[label], copies[label] = _measure_label(workplace, label, shown)
+        if copies[label][method]:
+            n_copies, n_looked_at = copies[label][method], min(n_samples, _N_MEASURED)
+            what = "%d of %d samples of %s made by %s repeat training samples: no new samples"
+            _LOG.warning(what, n_copies, n_looked_at, label, method)
         resources.progress("measure fidelity", i + 1, len(asked))
     summary = _finish(
         opened,
