@@ -70,11 +70,13 @@ def run_unknown(folder, tissues, resources, options):
         # Known labels, in studies of which training saw nothing.
         known = asked[(asked["label_true"] != tissue) & ~asked["study"].isin(seen)]
         false = known.groupby("study")["unknown"].mean()
+        is_far = known["reason"].str.contains("unlike")
         found[tissue] = (new["unknown"].mean(), false.mean())
         print(
             f"{tissue:16s} flagged {new['unknown'].mean():.2f} of {len(new)} "
             f"({new['reason'].str.contains('unlike').mean():.2f} by distance); false flags "
-            f"{false.mean():.3f} (mean over {len(false)} studies, {len(known)} samples)",
+            f"{false.mean():.3f} ({is_far.groupby(known['study']).mean().mean():.3f} by distance; "
+            f"mean over {len(false)} studies, {len(known)} samples)",
             flush=True,
         )
     flagged, false = np.mean(list(found.values()), axis=0)

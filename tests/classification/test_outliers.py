@@ -68,7 +68,7 @@ def test_the_usual_distance_of_a_class_is_taken_off_without_the_study_itself(rng
 
     found = fit_class_offsets(distances, nearest, studies, n_classes=3)
 
-    assert found.offsets[1] - found.offsets[0] == pytest.approx(10 * 10 / 20, abs=0.5)
+    assert found.offsets[1] - found.offsets[0] == pytest.approx(10 * 10 / 14, abs=0.5)
     assert found.offsets[2] == 0
     moved = distances.copy()
     moved[studies == 19] += 100

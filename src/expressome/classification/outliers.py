@@ -183,7 +183,7 @@ def fit_outlier_rule(
     >>> cosines = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.5], [0.0, 0.6]])
     >>> rule = fit_outlier_rule(cosines, np.array(list("abcd"), object), false_flags=0.25)
     >>> rule.offsets.round(2).tolist(), round(rule.bound, 2)
-    ([-0.03, 0.03], 0.49)
+    ([-0.05, 0.05], 0.48)
     """
     distances, nearest = find_nearest(cosines)
     usual = fit_class_offsets(distances, nearest, studies, n_classes=cosines.shape[1])

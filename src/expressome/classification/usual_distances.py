@@ -13,7 +13,7 @@ __all__ = ["FALSE_FLAGS", "ClassOffsets", "bound_distance", "fit_class_offsets"]
 FALSE_FLAGS = 0.05
 _ROUNDING = 1e-9
 # A class's own distance counts as much as the common one when this many unseen studies tell it.
-_PRIOR_STUDIES = 10
+_PRIOR_STUDIES = 4
 
 
 def bound_distance(
@@ -91,7 +91,7 @@ def fit_class_offsets(
     Cell lines lie near their class in every study, tissues of many kinds far: one
     bound for all would flag the latter and miss what resembles the former. The
     offset of a class is the sum over its studies of (mean - median of all), over
-    their number plus 10, so that a class of few studies keeps the common bound.
+    their number plus 4, so that a class of few studies keeps the common bound.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def fit_class_offsets(
     ...     np.array([0.0, 0.0, 6.0, 6.0]), np.array([0, 0, 1, 1]), list("abcd"), n_classes=2
     ... )
     >>> found.offsets.tolist(), found.adjusted.round(1).tolist()
-    ([-0.5, 0.5], [0.3, 0.3, 5.7, 5.7])
+    ([-1.0, 1.0], [0.6, 0.6, 5.4, 5.4])
     """
     if len(distances) == 0:
         return ClassOffsets(np.zeros(n_classes), distances)
