@@ -105,15 +105,15 @@ def build_fold(folder, samples, held_out):
     return open_atlas(folder / "atlas.zarr")
 
 
-def answer_commands(folder, n_workers):
+def answer_commands(folder, n_workers, features):
     """Train on the labelled samples with all defaults; label the others."""
     resources = Resources(workers=n_workers, seed=0)
-    train(folder / "atlas.zarr", out=folder / "model", resources=resources)
+    train(folder / "atlas.zarr", out=folder / "model", features=features, resources=resources)
     predict(folder / "model", folder / "atlas.zarr", out=folder / "p.parquet", resources=resources)
     return pd.read_parquet(folder / "p.parquet").set_index("sample")
 
 
-def choose_as_train(atlas, n_workers):
+def choose_as_train(atlas, n_workers, features):
     """Order genes and choose settings on the labelled samples, as `train` does."""
     labelled = read_labelled(atlas)
     options = FitOptions(EffectFunctions(fit_study_effects, extend_training), 0, n_workers)
@@ -122,14 +122,15 @@ def choose_as_train(atlas, n_workers):
     genes = rank_genes(
         atlas,
         labelled.rows[is_used],
-        order=Settings().features,
+        order=features,
         labels=labelled.labels[is_used],
         studies=labelled.studies[is_used],
         resources=Resources(workers=n_workers),
     )[: max(N_GENES_TRIED)]
     samples = Samples(atlas.read(labelled.rows, genes), labelled.labels, labelled.studies)
+    default = Settings(features=features, use_ranks=features == "ranks")
     settings, _ = choose_settings(
-        samples, pairs, default=Settings(), n_genes=N_GENES_TRIED, options=options
+        samples, pairs, default=default, n_genes=N_GENES_TRIED, options=options
     )
     return samples, np.array(labelled.table.index, str), genes, settings, options
 
@@ -194,17 +195,17 @@ class Fold:
         }
 
 
-def prepare_fold(folder, samples, cells, held_out, n_workers):
+def prepare_fold(folder, samples, cells, held_out, n_workers, features):
     """Build the atlas without the study's labels and choose genes and settings."""
     atlas = build_fold(folder, samples, held_out)
     unseen = samples[samples["study"] == held_out]
-    chosen = choose_as_train(atlas, n_workers)
+    chosen = choose_as_train(atlas, n_workers, features)
     others = atlas.read(atlas.obs.index.get_indexer(unseen.index), chosen[2])
     tissues = list(cells.loc[cells["study"] == held_out, "tissue"])
     return Fold(held_out, chosen, others, unseen["tissue"].to_numpy(str), tissues)
 
 
-def run_real(data, n_seeds, n_workers, checks_commands):
+def run_real(data, n_seeds, n_workers, features, checks_commands):
     right, given, folds = {}, {}, []
     start_s = time.perf_counter()
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
@@ -214,7 +215,7 @@ def run_real(data, n_seeds, n_workers, checks_commands):
         cells = cells_of(samples)
         print(f"{len(cells)} cells", flush=True)
         for held_out in sorted(cells["study"].unique()):
-            fold = prepare_fold(folder, samples, cells, held_out, n_workers)
+            fold = prepare_fold(folder, samples, cells, held_out, n_workers, features)
             folds.append(fold)
             answers = {OURS: answer_ours(fold.chosen, fold.others, 0)}
             answers |= answer_rivals(fold.chosen, fold.others, 0)
@@ -243,13 +244,13 @@ def run_real(data, n_seeds, n_workers, checks_commands):
         report_real(pd.DataFrame(right), settings)
         report_macro(given, folds)
         if checks_commands:
-            check_commands(folder, folds[-1], samples, n_workers)
+            check_commands(folder, folds[-1], samples, n_workers, features)
 
 
-def check_commands(folder, fold, samples, n_workers):
+def check_commands(folder, fold, samples, n_workers, features):
     """Run `train` and `predict` on the last fold's atlas and compare the labels."""
     unseen = samples.index[samples["study"] == fold.name]
-    found = answer_commands(folder, n_workers).loc[unseen, "label"].to_numpy(str)
+    found = answer_commands(folder, n_workers, features).loc[unseen, "label"].to_numpy(str)
     n_other = int((found != answer_ours(fold.chosen, fold.others, 0)).sum())
     print(f"train and predict on {fold.name}: {n_other} of {len(found)} labels differ")
 
@@ -397,7 +398,7 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--simulated", action="store_true")
     parser.add_argument("--samples", type=int, default=2400, help="of --simulated")
-    parser.add_argument("--features", default=Settings().features, help="of --simulated")
+    parser.add_argument("--features", default=Settings().features, help="as of train")
     parser.add_argument("--no-commands", action="store_true", help="leave out train and predict")
     chosen_options = parser.parse_args()
     if chosen_options.simulated:
@@ -412,5 +413,6 @@ if __name__ == "__main__":
             chosen_options.data,
             chosen_options.seeds,
             chosen_options.workers,
+            chosen_options.features,
             not chosen_options.no_commands,
         )
