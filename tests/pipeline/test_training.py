@@ -11,11 +11,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from scipy import sparse
 from tests.support.build import make_archs4
 from tests.support.studies import draw_counts, gene_table, make_study_atlas
 
 import expressome
+from expressome.annotation.multihot import read_labels, write_labels
 from expressome.atlas import open_atlas
+from expressome.classification.label_sets import fit_label_sets
 from expressome.cli.main import cli
 from expressome.engine import Resources
 from expressome.errors import (
@@ -37,9 +40,11 @@ from expressome.errors import (
     ShapeError,
 )
 from expressome.pipeline.evaluating import evaluate
+from expressome.pipeline.label_reading import read_labelled
 from expressome.pipeline.normalizing import normalize
 from expressome.pipeline.predicting import load_model, predict
 from expressome.pipeline.training import train
+from expressome.results import LabelMatrix
 
 TISSUES = ["brain", "heart", "liver", "lung"]
 
@@ -385,6 +390,30 @@ def test_refit_none_leaves_the_test_samples_unseen(house, tmp_path):
     figures = evaluate(tmp_path / "model", folder / "atlas.zarr").figures
     assert figures["source"].startswith("computed now")
     assert figures["f1_macro"] == pytest.approx(summary.figures["f1_macro"], abs=1e-9)
+
+
+@pytest.mark.slow
+def test_sets_that_are_rare_without_the_test_samples_leave_a_model_that_loads(tmp_path):
+    tissues, studies = design(4, 3)
+    truth, _ = make_study_atlas(tmp_path, tissues, studies, labelled=np.arange(48) < 47)
+    labels = read_labels(tmp_path / "labels.parquet").reindex(truth.index)
+    # Sick: two studies of brain and two of heart, of which the test part holds one.
+    is_sick = sparse.csr_array(np.isin(studies, [0, 1, 4, 5]).astype(np.uint8)[:, None])
+    table = pd.concat([labels.labels, labels.labels.iloc[:1].rename(index={"brain": "sick"})])
+    both = LabelMatrix(labels.samples, table, sparse.hstack([labels.matrix, is_sick]).tocsr())
+    write_labels(both, tmp_path / "both.parquet", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExpressomeWarning)
+        normalize(
+            tmp_path / "compendium.h5", labels=tmp_path / "both.parquet", out=tmp_path / "b.zarr"
+        )
+        train(tmp_path / "b.zarr", out=tmp_path / "m", n_trees=5, time_budget_s=0, refit="none")
+
+    model = load_model(tmp_path / "m").trained
+
+    every = fit_label_sets(read_labelled(open_atlas(tmp_path / "b.zarr")).labels)[0]
+    assert len(model.classifier.label_sets.sets) < len(every.sets)
+    assert len(model.outliers.rule.offsets) == len(model.classifier.label_sets.sets)
 
 
 def test_the_same_seed_gives_the_same_model(house, tmp_path):
