@@ -176,3 +176,15 @@ def test_folds_name_too_few_studies():
 def test_folds_ask_for_studies():
     with pytest.raises(InvalidValueError, match="pass the study of each sample as groups"):
         next(StudyKFold().split(None, [0, 1]))
+
+
+@pytest.mark.parametrize("n_studies", [64, 66, 69, 70])
+def test_folds_are_cut_whether_studies_exchange_places_or_are_too_many(n_studies):
+    # Each fold's first study is fixed: of 69, 64 are free to exchange places.
+    studies = np.repeat(np.arange(n_studies), 2)
+    labels = one_hot(studies % 3, 3)
+
+    folds = list(StudyKFold(5).split(None, labels, studies))
+
+    held = np.concatenate([held for _, held in folds])
+    assert sorted(held.tolist()) == list(range(2 * n_studies))

@@ -47,8 +47,10 @@ class Demand:
 class _Ledger:
     """Running totals per label and part; the last row is the number of samples."""
 
-    def __init__(self, amounts: sparse.csr_array, sizes: NDArray[np.int64], demand: Demand) -> None:
-        """Prepare the rows each study touches."""
+    def __init__(
+        self, amounts: sparse.csr_array, sizes: NDArray[np.int64], demand: Demand, *, n_free: int
+    ) -> None:
+        """Prepare the rows each study touches; few free studies may exchange places."""
         n_studies, n_labels = amounts.shape
         self.n_parts = demand.fractions.size
         self.fractions = demand.fractions
@@ -61,7 +63,7 @@ class _Ledger:
         pointers = amounts.indptr
         # Whole rows, for the few studies that exchange places.
         self.whole: NDArray[np.float64] | None = None
-        if n_studies <= _MAX_EXCHANGED:
+        if n_free <= _MAX_EXCHANGED:
             self.whole = np.column_stack([amounts.toarray(), sizes]).astype(float)
         self.rows = [
             np.append(amounts.indices[pointers[s] : pointers[s + 1]], n_labels)
@@ -189,7 +191,7 @@ def assign_studies(
     [0, 1, 1]
     """
     n_studies = amounts.shape[0]
-    ledger = _Ledger(amounts, sizes, demand)
+    ledger = _Ledger(amounts, sizes, demand, n_free=int((fixed < 0).sum()))
     rarity = _rarity(amounts)
     n_restarts = int(np.clip(_N_STEPS // max(1, n_studies), 2, _MAX_RESTARTS))
     best: tuple[float, NDArray[np.int64]] | None = None
@@ -240,7 +242,7 @@ def _improve(
     for _ in range(_MAX_SWEEPS):
         if _move(ledger, parts, rng.permutation(free)):
             continue
-        if free.size > _MAX_EXCHANGED or not _exchange(ledger, parts, rng.permutation(free)):
+        if ledger.whole is None or not _exchange(ledger, parts, rng.permutation(free)):
             return
 
 
