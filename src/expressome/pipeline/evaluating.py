@@ -121,7 +121,14 @@ def _stored(trained: TrainedModel, labelled: LabelledSamples, chosen: _Chosen) -
     test = trained.metrics.get("test")
     then = set(trained.description["training"]["test_samples"])
     now = set(labelled.samples[labelled.parts == "test"])
-    if test is None or then != now:
+    if test is None:
+        msg = (
+            f"the model has seen all {chosen.n_seen} samples to be scored, and was trained without "
+            "a test part, so that it has no figure on unseen studies; evaluate on an atlas of new "
+            "studies"
+        )
+        raise ModelError(msg)
+    if then != now:
         msg = (
             f"the model has seen all {chosen.n_seen} samples to be scored, and its stored figures "
             f"belong to {len(then)} other test samples; evaluate on an atlas of new studies"
