@@ -482,7 +482,7 @@ def test_one_study_warns_that_nothing_can_be_tested(tmp_path):
     assert "nothing can be validated" in texts
     assert "none of 2 labels is held by two" in texts
     assert summary.figures["f1_macro"] is None
-    with pytest.raises(ModelError, match="seen all 12 samples .* trained without a test part"):
+    with pytest.raises(ModelError, match=r"seen all 12 samples .* trained without a test part"):
         evaluate(tmp_path / "model", tmp_path / "atlas.zarr")
 
 
