@@ -3,7 +3,6 @@
     python benchmarks/training.py --accelerator --rows 6000 20000 60000
     python benchmarks/training.py --accelerator --estimate --rows 6000 20000 60000
     python benchmarks/training.py --scale --samples 80000 --genes 5000 --labels 100
-    python benchmarks/training.py --calibration --seeds 3
     python benchmarks/training.py --predict
 
 All data are simulated; the data's own study effects decide nothing about real ones.
@@ -12,13 +11,11 @@ and compares time and macro-F1 on the test studies, for each number of training 
 beyond the real ones carry invented study effects, as in `train`. `--estimate` grows a few
 trees only and gives the processor time that 100 would take: binning once, then every tree
 alike. `--scale` makes samples of many labels and studies as an ARCHS4 file and runs
-`normalize` and `train`. `--calibration` trains on compendia of several seeds and prints the
-calibration error on test studies. `--predict` streams an ARCHS4 file of 60,000 genes
-through a model.
+`normalize` and `train`. `--predict` streams an ARCHS4 file of 60,000 genes through a model.
+(The calibration error on test studies: `classifying.py --simulated`.)
 """
 
 import argparse
-import json
 import resource
 import tempfile
 import time
@@ -221,24 +218,6 @@ def _print_stage():
     return show
 
 
-def run_calibration(n_seeds, n_samples, n_workers):
-    """Train on simulated compendia; print what was chosen and the error on test studies."""
-    for seed in range(n_seeds):
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place)
-            path = simulate_atlas(folder, n_samples=n_samples, n_studies=n_samples // 16, seed=seed)
-            train(path, out=folder / "model", resources=Resources(workers=n_workers))
-            metrics = json.loads((folder / "model" / "metrics.json").read_text())
-        test = metrics["test"]
-        print(
-            f"seed {seed}: {test['n_samples']} test samples of {test['n_studies']} studies, "
-            f"calibration error {test['expected_calibration_error']:.3f} "
-            f"{np.round(test['intervals']['expected_calibration_error'], 3).tolist()}, "
-            f"macro-F1 {test['f1_macro']:.3f}, {metrics['calibration']}",
-            flush=True,
-        )
-
-
 def run_predict(n_samples, n_workers, model):
     """Stream samples of 60,000 genes through a model, or one of the demo's size made here."""
     with tempfile.TemporaryDirectory() as place:
@@ -274,7 +253,6 @@ if __name__ == "__main__":
     parser.add_argument("--accelerator", action="store_true")
     parser.add_argument("--estimate", action="store_true", help="of --accelerator")
     parser.add_argument("--scale", action="store_true")
-    parser.add_argument("--calibration", action="store_true")
     parser.add_argument("--predict", action="store_true")
     parser.add_argument("--model", type=Path, help="of --predict: a human model folder")
     parser.add_argument("--samples", type=int, default=6000)
@@ -283,7 +261,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--rows", type=int, nargs="+", default=[6000, 20000], help="of --accelerator"
     )
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default="70/15/15", help="of --scale")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -295,7 +272,5 @@ if __name__ == "__main__":
         )  # fmt: skip
     if options.scale:
         run_scale(options.samples, options.genes, options.labels, options.workers, options.split)
-    if options.calibration:
-        run_calibration(options.seeds, options.samples, options.workers)
     if options.predict:
         run_predict(options.samples, options.workers, options.model)
