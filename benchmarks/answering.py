@@ -106,7 +106,8 @@ def flag_others(folder, lists, others, resources, name="c.h5"):
         seed=resources.seed,
         silent_share=0.0,
     )
-    outliers = fit_outliers(fitted, rule, settings=settings, seed=resources.seed)
+    every = np.arange(len(is_train))
+    outliers = fit_outliers(fitted, every, rule, settings=settings, seed=resources.seed)
     values = atlas.read(atlas.obs.index.get_indexer(others), genes)
     return outliers.distance(values) > outliers.bound
 

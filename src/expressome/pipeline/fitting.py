@@ -1,6 +1,5 @@
 """Fit the model that is shipped, with all that it brings along."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from expressome.classification.classifier import Settings, prepare_values
 from expressome.classification.importance import list_markers
 from expressome.classification.label_sets import fit_label_sets, specific_labels
 from expressome.classification.model import TrainedModel, parent_columns
-from expressome.classification.outliers import OutlierRule
 from expressome.classification.study_profiles import StudyProfiles, fit_study_profiles
 from expressome.classification.tuning import FitOptions, Samples
 from expressome.pipeline.label_reading import LabelledSamples
@@ -20,7 +18,7 @@ from expressome.pipeline.outlier_fitting import fit_outliers
 from expressome.pipeline.scoring import Calibrated
 from expressome.pipeline.value_reading import choose_parts
 
-__all__ = ["align_rule", "fit_shipped"]
+__all__ = ["fit_shipped"]
 
 
 def fit_shipped(
@@ -64,9 +62,9 @@ def fit_shipped(
     is_seen = np.ones(len(labelled.rows), bool) if refit == "all" else labelled.parts != "test"
     seen = samples.take(np.flatnonzero(is_seen))
     classifier, medians = seen.fit(settings, options)
-    learned, shipped = (fit_label_sets(of.labels)[0].sets for of in (samples, seen))
-    rule = align_rule(calibrated.rule, learned, shipped)
-    outliers = fit_outliers(seen, rule, settings=settings, seed=options.seed)
+    outliers = fit_outliers(
+        samples, np.flatnonzero(is_seen), calibrated.rule, settings=settings, seed=options.seed
+    )
     table = labelled.table.assign(n_samples=np.asarray(seen.labels.sum(axis=0)).ravel())
     chosen = genes[: settings.n_genes]
     symbols = tuple(atlas.var["symbol"].iloc[chosen].astype(str)) if "symbol" in atlas.var else ()
@@ -104,40 +102,6 @@ def fit_shipped(
         ),
         study_profiles=_average_studies(seen, table, settings, medians),
     )
-
-
-def align_rule(
-    rule: OutlierRule, learned: NDArray[np.bool_], shipped: NDArray[np.bool_]
-) -> OutlierRule:
-    """Give each class of the shipped model the offset learned for its label set.
-
-    Without the test samples a set may be rare, or absent, and classes are counted
-    otherwise than when the rule was learned.
-
-    Parameters
-    ----------
-    rule
-        Its offsets are those of the sets it was learned with.
-    learned
-        These sets, shape (n_sets, n_labels).
-    shipped
-        Sets of the shipped model, shape (n_classes, n_labels).
-
-    Returns
-    -------
-    OutlierRule
-        One offset per class; 0 for a set that was not known then.
-
-    Examples
-    --------
-    >>> sets = np.array([[True, False], [True, True], [False, True]])
-    >>> rule = OutlierRule(np.array([0.1, 0.2, 0.3]))
-    >>> align_rule(rule, sets, sets[[2, 0]]).offsets.tolist()
-    [0.3, 0.1]
-    """
-    number = {tuple(np.flatnonzero(held)): c for c, held in enumerate(learned)}
-    found = np.array([number.get(tuple(np.flatnonzero(held)), -1) for held in shipped])
-    return replace(rule, offsets=np.where(found >= 0, rule.offsets[found], 0.0))
 
 
 def _average_studies(

@@ -81,14 +81,21 @@ def learn_rule(
 
 
 def fit_outliers(
-    samples: Samples, rule: OutlierRule, *, settings: Settings, seed: int
+    samples: Samples,
+    rows: NDArray[np.integer],
+    rule: OutlierRule,
+    *,
+    settings: Settings,
+    seed: int,
 ) -> OutlierBound:
-    """Measure where the classes of these samples lie, to be judged by a learned rule.
+    """Measure where the classes of samples lie, to be judged by a learned rule.
 
     Parameters
     ----------
     samples
-        What the shipped model may see.
+        All labelled samples, as `learn_rule` took them: they number the classes.
+    rows
+        Positions of those the shipped model may see.
     rule
         From `learn_rule`.
     settings
@@ -102,8 +109,7 @@ def fit_outliers(
         As the model keeps it.
     """
     rng = np.random.default_rng([seed, 8])
-    every = np.arange(len(samples.studies))
-    few = thin_rows(every, samples.studies, n_samples=_N_FITTED, rng=rng)
+    few = thin_rows(np.asarray(rows, np.int64), samples.studies, n_samples=_N_FITTED, rng=rng)
     label_sets, classes = fit_label_sets(samples.labels)
     space = _fit_space(samples.take(few), classes[few], len(label_sets.sets), settings, seed)
     return OutlierBound(space, rule)
