@@ -86,6 +86,21 @@ def test_synthetic_samples_belong_to_no_part(tmp_path):
     assert len(labelled.rows) == 116
 
 
+@pytest.mark.filterwarnings("ignore:all 120 samples carry a label")
+def test_labelled_samples_without_a_read_teach_nothing_and_are_named(tmp_path):
+    counts = make_counts(N_SAMPLES, 60)
+    counts[[7, 70]] = 0
+    make_archs4(tmp_path / "x.h5", counts=counts, genes=make_genes(60))
+    labels = write_label_file(tmp_path / "l.parquet", ROWS, make_samples(N_SAMPLES).index)
+    normalize(tmp_path / "x.h5", out=tmp_path / "a", labels=labels, recipe="log2-quantile")
+
+    with pytest.warns(LeftOutWarning, match=r"2 of 120 labelled .* no read .*\(GSM8, GSM71\)"):
+        labelled = read_labelled(open_atlas(tmp_path / "a"))
+
+    assert len(labelled.rows) == 118
+    assert not {7, 70} & set(labelled.rows.tolist())
+
+
 def test_known_parts_are_kept_and_torn_studies_refused(rng):
     labels = np.ones((6, 1), np.uint8)
     studies = ["a", "a", "b", "c", "d", "e"]

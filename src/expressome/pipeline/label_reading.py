@@ -65,6 +65,13 @@ def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
     -------
     LabelledSamples
         Labels closed under their parents.
+
+    Warns
+    -----
+    LeftOutWarning
+        If samples are left out because they are synthetic or have no read.
+    LabelWarning
+        If no sample carries a label.
     """
     labels = atlas.labels
     rows = np.flatnonzero(labels.is_labelled) if labels.n_labels else np.zeros(0, np.int64)
@@ -78,14 +85,7 @@ def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
     if needs_split and "split" not in obs:
         msg = f"{atlas.path.name} stores no split; normalize the file again with labels"
         raise AtlasError(msg)
-    is_synthetic = tell_synthetic(obs)[rows]
-    if is_synthetic.any():
-        text = (
-            f"{int(is_synthetic.sum())} of {len(rows)} labelled samples are synthetic and are left "
-            "out: models are fitted and scored on real samples"
-        )
-        warnings.warn(text, LeftOutWarning, stacklevel=3)
-        rows = rows[~is_synthetic]
+    rows = _leave_out(obs, rows)
     own = labels.matrix[rows]
     closed = close_labels(own, parent_columns(labels.labels))
     n_implied = int(closed.sum() - own.sum())
@@ -107,3 +107,27 @@ def read_labelled(atlas: Atlas, *, needs_split: bool = True) -> LabelledSamples:
     if "aligned_reads" in obs:
         reads = pd.to_numeric(obs["aligned_reads"], errors="coerce").to_numpy(np.float64)[rows]
     return LabelledSamples(rows, obs.index[rows], parts, closed, studies, table, n_implied, reads)
+
+
+def _leave_out(obs: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave synthetic samples and those without reads out, saying so."""
+    n_labelled = len(rows)
+    is_synthetic = tell_synthetic(obs)[rows]
+    if is_synthetic.any():
+        text = (
+            f"{int(is_synthetic.sum())} of {n_labelled} labelled samples are synthetic and are "
+            "left out: models are fitted and scored on real samples"
+        )
+        warnings.warn(text, LeftOutWarning, stacklevel=4)
+        rows = rows[~is_synthetic]
+    if "n_detected" not in obs:
+        return rows
+    is_silent: NDArray[np.bool_] = np.asarray(obs["n_detected"].to_numpy()[rows] == 0)
+    if is_silent.any():
+        names = [str(name) for name in obs.index[rows[is_silent]]]
+        text = (
+            f"{len(names)} of {n_labelled} labelled samples have no read in any gene and are left "
+            f"out ({first_few(names)}): the run failed, or the file is damaged"
+        )
+        warnings.warn(text, LeftOutWarning, stacklevel=4)
+    return np.asarray(rows[~is_silent], np.int64)
