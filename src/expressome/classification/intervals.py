@@ -132,8 +132,8 @@ def compare_answers(
             draws[name] = _mean(parts[2])
             drawn = zip(_F1_NAMES, (*parts[:2], draws[name]), strict=True)
             found[name]["intervals"] = {figure: _bound(one) for figure, one in drawn}
-    for name in found if reference is not None else ():
-        if reference is not None and name != reference:
+    if reference is not None:
+        for name in found.keys() - {reference}:
             found[name]["f1_macro_lead"] = {
                 "value": _subtract(found[reference]["f1_macro"], found[name]["f1_macro"]),
                 "interval": _bound(draws[reference] - draws[name]) if draws else None,

@@ -69,9 +69,9 @@ class Resemblance(StoredParts):
             class without training samples.
         """
         axes = _Axes(self.directions.astype(np.float32), self.shrinkage)
-        profiles = self.profiles.astype(np.float32)
         cosines = np.full((len(values), len(self.n_studies)), -np.inf)
         present = np.flatnonzero(self.n_studies)
+        profiles = self.profiles[present].astype(np.float32)
         for start in range(0, len(values), _N_AT_A_TIME):
             span = slice(start, start + _N_AT_A_TIME)
             standard = (np.asarray(values[span], np.float32) - self.centre) / self.scale
@@ -81,9 +81,9 @@ class Resemblance(StoredParts):
                 lengths = np.ones((len(white), len(present)), np.float32)
             else:
                 white[~is_measured] = 0
-                lengths = np.sqrt(is_measured.astype(np.float32) @ (profiles[present] ** 2).T)
+                lengths = np.sqrt(is_measured.astype(np.float32) @ (profiles**2).T)
             lengths *= np.sqrt((white**2).sum(axis=1, keepdims=True))
-            cosines[span, present] = white @ profiles[present].T / np.maximum(lengths, 1e-12)
+            cosines[span, present] = white @ profiles.T / np.maximum(lengths, 1e-12)
         return cosines
 
     @classmethod

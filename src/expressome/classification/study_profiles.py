@@ -10,7 +10,7 @@ from scipy import sparse
 
 from expressome.classification.stored_parts import StoredParts, require_parts
 
-__all__ = ["StudyProfiles", "choose_cells", "fit_study_profiles"]
+__all__ = ["StudyProfiles", "fit_study_profiles"]
 
 # Profiles a model keeps: 1,000 of 5,000 genes in half precision are 10 MB.
 _MAX_PROFILES = 1000
@@ -114,7 +114,7 @@ def fit_study_profiles(
     cells, cell, sizes = np.unique(
         labels.astype(np.int64) * len(names) + owner, return_inverse=True, return_counts=True
     )
-    kept = choose_cells(cells // len(names), sizes, n_most=_MAX_PROFILES)
+    kept = _choose_cells(cells // len(names), sizes, n_most=_MAX_PROFILES)
     member = sparse.csr_array(
         (np.ones(len(cell), np.float32), (cell, np.arange(len(cell)))), (len(cells), len(cell))
     )
@@ -142,7 +142,7 @@ def _variance(values: NDArray[np.float32], centre: NDArray[np.float64]) -> NDArr
     return total / max(1, len(values))
 
 
-def choose_cells(
+def _choose_cells(
     labels: NDArray[np.int64], sizes: NDArray[np.int64], *, n_most: int
 ) -> NDArray[np.int64]:
     """Take the largest pairs of study and label, as many of each label as fit.
@@ -163,7 +163,7 @@ def choose_cells(
 
     Examples
     --------
-    >>> choose_cells(np.array([0, 0, 1]), np.array([3, 9, 1]), n_most=2).tolist()
+    >>> _choose_cells(np.array([0, 0, 1]), np.array([3, 9, 1]), n_most=2).tolist()
     [1, 2]
     """
     order = np.lexsort((-sizes, labels))
